@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+import PackageDescription
+
+/// Every Swift target of ours is built the same way: Swift 6 mode, warnings are errors, and a dependency shows in our
+/// API only where `public import` says so.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// A module of the product. Dependencies point downwards only; `make test` builds with
+/// `--explicit-target-dependency-import-check error`, so an undeclared edge fails.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "varve",
+    products: [
+        .library(name: "Varve", targets: ["Varve"]),
+        .executable(name: "varve", targets: ["varve"]),
+    ],
+    dependencies: [
+        // Before 2.100 the HTTP/1 decoder took header blocks without a limit (CVE-2026-28980).
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.100.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+    ],
+    targets: [
+        // C libraries of the system, one wrapper module each.
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        // Chunk cutting and SHA-256 lanes: the only C of ours, chosen at run time by what the CPU can do.
+        .target(name: "CVarveKernels", dependencies: ["COpenSSL"]),
+
+        module("VarveModel", []),
+        module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"]),
+        module("VarveIndex", ["VarveModel", "CVarveKernels", "CLMDB"]),
+        module("VarveDrivers", ["VarveModel", nioPosix]),
+        module("VarveEngine", ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", nioCore, nioPosix, logging]),
+        module("VarveOCI", ["VarveModel"]),
+        module(
+            "VarveRegistry",
+            ["VarveModel", "VarveEngine", "VarveOCI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+        module("Varve", ["VarveModel", "VarveEngine"]),
+        module("VarveTestKit", ["VarveModel", "VarveEngine", nioCore]),
+        .executableTarget(
+            name: "varve",
+            dependencies: [
+                "VarveModel", "VarveEngine", "VarveOCI", "VarveRegistry", nioCore, nioPosix, logging, lifecycle, arguments,
+            ],
+            path: "Sources/varve-tool", swiftSettings: strict),
+    ]
+)
