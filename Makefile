@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# SPDX-FileCopyrightText: Varve contributors
+#
+# make demo   two versions of a small real image through an unmodified client and back, byte for byte
+# make test   everything that must hold before a change may land: packages, layout of the source, build, tests
+
+SWIFT ?= swift
+# How many files the compiler works on at once; empty lets SwiftPM decide.
+JOBS ?=
+# More arguments for `swift test`, for instance TESTFLAGS='--filter VarveCodecTests'.
+TESTFLAGS ?=
+
+# What the C wrappers link with, and what SwiftPM needs to fetch packages and find those libraries.
+LIBRARIES := liblmdb-dev libzstd-dev libssl-dev zlib1g-dev
+TOOLS := git ca-certificates pkg-config
+
+# A module may import only what Package.swift lists for it.
+BUILDFLAGS := --explicit-target-dependency-import-check error $(if $(JOBS),-j $(JOBS))
+
+LINTED := Package.swift $(wildcard Sources Tests Benchmarks)
+
+.PHONY: help test demo packages lint build-tests release clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+test: packages lint build-tests
+	$(SWIFT) test --skip-build $(BUILDFLAGS) $(TESTFLAGS)
+
+demo:
+	@.ci/demo
+
+packages:
+	@.ci/install-packages $(TOOLS) $(LIBRARIES)
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel $(LINTED)
+
+build-tests: packages
+	$(SWIFT) build --build-tests $(BUILDFLAGS)
+
+release: packages
+	$(SWIFT) build -c release --product varve $(BUILDFLAGS)
+
+clean:
+	rm -rf .build .demo
