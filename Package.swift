@@ -25,6 +25,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let concurrencyHelpers: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -56,7 +57,9 @@ let package = Package(
         module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"]),
         module("VarveIndex", ["VarveModel", "CVarveKernels", "CLMDB"]),
         module("VarveDrivers", ["VarveModel", nioPosix]),
-        module("VarveEngine", ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", nioCore, nioPosix, logging]),
+        module(
+            "VarveEngine",
+            ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", nioCore, nioPosix, concurrencyHelpers, logging]),
         module("VarveOCI", ["VarveModel"]),
         module(
             "VarveRegistry",
@@ -66,7 +69,8 @@ let package = Package(
         .executableTarget(
             name: "varve",
             dependencies: [
-                "VarveModel", "VarveEngine", "VarveOCI", "VarveRegistry", nioCore, nioPosix, logging, lifecycle, arguments,
+                "VarveModel", "VarveEngine", "VarveOCI", "VarveRegistry", nioCore, nioPosix, logging, lifecycle,
+                arguments,
             ],
             path: "Sources/varve-tool", swiftSettings: strict),
     ]
