@@ -56,7 +56,7 @@ let package = Package(
         module("VarveModel", []),
         module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"]),
         module("VarveIndex", ["VarveModel", "CVarveKernels", "CLMDB"]),
-        module("VarveDrivers", ["VarveModel", nioPosix]),
+        module("VarveDrivers", ["VarveModel", nioPosix, concurrencyHelpers]),
         module(
             "VarveEngine",
             ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", nioCore, nioPosix, concurrencyHelpers, logging]),
