@@ -14,7 +14,8 @@ extern "C" {
 
 // ---- Content-defined chunking -------------------------------------------------------------------------------------
 
-/// How long chunks may be. `average` is a power of two between 1 KiB and 1 MiB; minimum <= average <= maximum.
+/// How long chunks may be. `average` is a power of two between 1 KiB and 1 MiB; 64 <= minimum <= average <= maximum.
+/// (Other numbers are safe: they are brought into this order as cut.h defines, so a chunk may then be longer than asked.)
 typedef struct {
     uint32_t minimum;
     uint32_t average;
@@ -26,7 +27,7 @@ typedef enum {
     varve_kernel_best = 0,
     varve_kernel_portable = 1,
     varve_kernel_avx2 = 2,
-    varve_kernel_avx512_gfni = 3,
+    varve_kernel_avx512 = 3,
 } varve_kernel;
 
 /// Length of the first chunk of `data[0 ..< length]`: at most `limits.maximum`, at most `length`, and at least
