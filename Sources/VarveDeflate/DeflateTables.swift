@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The constant tables of RFC 1951, in the shapes the hot loops want.
+///
+/// One token is a `UInt32`: a literal is its byte value; a match is `distance << 9 | length`, so that every token of
+/// 512 or more is a match.
+enum Token {
+    @inline(__always)
+    static func match(length: Int, distance: Int) -> UInt32 {
+        UInt32(truncatingIfNeeded: distance &<< 9 | length)
+    }
+    @inline(__always)
+    static func isMatch(_ token: UInt32) -> Bool { token >= 512 }
+    @inline(__always)
+    static func length(_ token: UInt32) -> Int { Int(token & 511) }
+    @inline(__always)
+    static func distance(_ token: UInt32) -> Int { Int(token &>> 9) }
+    /// Plain bytes that the token stands for.
+    @inline(__always)
+    static func span(_ token: UInt32) -> Int { token >= 512 ? Int(token & 511) : 1 }
+}
+
+/// Lookup tables, filled once. The pointers live as long as the process.
+struct DeflateTables: @unchecked Sendable {  // Written once before it is shared, read only after.
+    static let shared = DeflateTables()
+
+    static let lengthBase: [UInt16] = [
+        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227,
+        258,
+    ]
+    static let lengthExtra: [UInt8] = [
+        0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
+    ]
+    static let distanceBase: [UInt16] = [
+        1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097,
+        6145,
+        8193, 12289, 16385, 24577,
+    ]
+    static let distanceExtra: [UInt8] = [
+        0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
+    ]
+    static let codeLengthOrder: [UInt8] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
+
+    /// Length code (0-28) of a match length (3-258), by length.
+    let lengthCode: UnsafeMutablePointer<UInt8>
+    /// Distance code (0-29) of a distance: entry `d - 1` below 257, entry `256 + ((d - 1) >> 7)` above.
+    let distanceCode: UnsafeMutablePointer<UInt8>
+
+    private init() {
+        lengthCode = .allocate(capacity: 512)
+        lengthCode.initialize(repeating: 0, count: 512)
+        for code in 0..<29 {
+            let base = Int(Self.lengthBase[code])
+            for extra in 0..<(1 << Int(Self.lengthExtra[code])) where base + extra <= 258 {
+                lengthCode[base + extra] = UInt8(code)
+            }
+        }
+        lengthCode[258] = 28
+        distanceCode = .allocate(capacity: 512)
+        distanceCode.initialize(repeating: 0, count: 512)
+        for code in 0..<30 {
+            let base = Int(Self.distanceBase[code]) - 1
+            for value in base..<(base + (1 << Int(Self.distanceExtra[code]))) {
+                if value < 256 {
+                    distanceCode[value] = UInt8(code)
+                } else {
+                    distanceCode[256 + (value >> 7)] = UInt8(code)
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    func distanceCode(of distance: Int) -> Int {
+        let value = distance &- 1
+        return Int(value < 256 ? distanceCode[value] : distanceCode[256 &+ ((value &>> 7) & 255)])
+    }
+}

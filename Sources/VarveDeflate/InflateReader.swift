@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Reads `count` bytes at most from `offset` of the compressed file into the buffer; 0 at its end.
+package typealias CompressedReader = (_ offset: Int, _ into: UnsafeMutableRawBufferPointer) throws -> Int
+
+/// A deflate decoder that keeps the encoder's decisions: plain bytes, tokens and block descriptions.
+///
+/// Works block by block on input pulled in windows; every bound is checked, nothing traps on hostile input.
+final class InflateReader {
+    /// A block of more tokens than this is refused.
+    static let tokensMax = 8 << 20
+    /// A block of more plain bytes than this is refused.
+    static let blockPlainMax = 48 << 20
+
+    private static let inputCapacity = 256 << 10
+    private static let inputPadding = 64
+
+    let plain: PlainBuffer
+    let tokens: TokenBuffer
+    private let source: CompressedReader
+    private let input: UnsafeMutablePointer<UInt8>
+    private var inputOrigin = 0
+    private var position = 0
+    private var end = 0
+    private var atEnd = false
+    private var bits: UInt64 = 0
+    private var bitCount = 0
+
+    private let literals = HuffmanDecodeTable(.literals)
+    private let distances = HuffmanDecodeTable(.distances)
+    private let codeLengthTable = HuffmanDecodeTable(.codeLengths)
+    private let fixedLiterals = HuffmanDecodeTable(.literals)
+    private let fixedDistances = HuffmanDecodeTable(.distances)
+    /// Plain offset where the current member began: no match reaches before it.
+    var memberStart = 0
+
+    init(source: @escaping CompressedReader, plainCapacity: Int) throws {
+        self.source = source
+        plain = PlainBuffer(capacity: plainCapacity)
+        tokens = TokenBuffer()
+        input = .allocate(capacity: Self.inputCapacity + Self.inputPadding)
+        input.initialize(repeating: 0, count: Self.inputCapacity + Self.inputPadding)
+        let fixed = FixedCodes.lengths
+        try fixed.withUnsafeBufferPointer { (lengths) throws(DeflateError) in
+            guard let base = lengths.baseAddress else { return }
+            try fixedLiterals.build(base, count: 288)
+            try fixedDistances.build(base + 288, count: 30)
+        }
+        try refillInput()
+    }
+
+    deinit { input.deallocate() }
+
+    /// Bits read so far, from the start of the file.
+    var bitPosition: Int { (inputOrigin + position) * 8 - bitCount }
+
+    /// Whether every byte has been read.
+    func isAtEnd() throws -> Bool {
+        unreadBytes()
+        if position < end { return false }
+        try refillInput()
+        return position >= end
+    }
+
+    // MARK: input
+
+    /// Gives whole bytes in the bit buffer back to the input.
+    private func unreadBytes() {
+        position &-= bitCount &>> 3
+        bitCount &= 7
+        bits &= (1 &<< UInt64(bitCount)) &- 1
+    }
+
+    private func refillInput() throws {
+        unreadBytes()
+        if atEnd || position > end { return }
+        let kept = end - position
+        memmove(input, input + position, kept)
+        inputOrigin += position
+        position = 0
+        end = kept
+        while end < Self.inputCapacity {
+            let room = UnsafeMutableRawBufferPointer(start: input + end, count: Self.inputCapacity - end)
+            let got = try source(inputOrigin + end, room)
+            if got <= 0 || got > room.count {
+                atEnd = true
+                break
+            }
+            end += got
+        }
+        memset(input + end, 0, Self.inputPadding)
+    }
+
+    @inline(__always)
+    private func refillBits() {
+        let word = UnsafeRawPointer(input + position).loadUnaligned(as: UInt64.self)
+        bits |= word &<< UInt64(bitCount)
+        position &+= (63 &- bitCount) &>> 3
+        bitCount |= 56
+    }
+
+    private func readBits(_ count: Int) throws -> Int {
+        if bitCount < count {
+            if end - position < 16 { try refillInput() }
+            if position > end + 16 { throw DeflateError.truncated }
+            refillBits()
+        }
+        let value = Int(bits & ((1 &<< UInt64(count)) &- 1))
+        bits &>>= UInt64(count)
+        bitCount &-= count
+        return value
+    }
+
+    private func checkNotPastEnd() throws(DeflateError) {
+        if atEnd && position - bitCount >> 3 > end { throw DeflateError.truncated }
+        if atEnd && position * 8 - bitCount > end * 8 { throw DeflateError.truncated }
+    }
+
+    /// The unused bits up to the next byte boundary.
+    func alignToByte() -> Int {
+        let count = bitCount & 7
+        let value = Int(bits & ((1 &<< UInt64(count)) &- 1))
+        bits &>>= UInt64(count)
+        bitCount &-= count
+        return value
+    }
+
+    /// The next `count` bytes without taking them; fewer at the end. Only at a byte boundary.
+    func peek(_ count: Int) throws -> [UInt8] {
+        unreadBytes()
+        if end - position < count { try refillInput() }
+        let got = min(max(end - position, 0), count)
+        return Array(UnsafeBufferPointer(start: input + position, count: got))
+    }
+
+    /// Takes `count` bytes that ``peek(_:)`` showed.
+    func skip(_ count: Int) {
+        unreadBytes()
+        position += min(count, max(end - position, 0))
+    }
+
+    // MARK: blocks
+
+    /// Decodes the next block; its plain bytes and tokens are appended to ``plain`` and ``tokens``.
+    func readBlock() throws -> DeflateBlock {
+        let start = bitPosition
+        let isFinal = try readBits(1) == 1
+        let kindValue = try readBits(2)
+        guard let kind = DeflateBlock.Kind(rawValue: kindValue) else { throw DeflateError("bad-block-type") }
+        var block = DeflateBlock(kind: kind, isFinal: isFinal, bitStart: start)
+        block.plainStart = plain.end
+        block.tokenStart = tokens.count
+        switch kind {
+        case .stored: try readStored(&block)
+        case .fixed: try readHuffman(&block, fixedLiterals, fixedDistances)
+        case .dynamic:
+            block.header = try readHeader()
+            try readHuffman(&block, literals, distances)
+        }
+        try checkNotPastEnd()
+        return block
+    }
+
+    private func readStored(_ block: inout DeflateBlock) throws {
+        if bitCount == 0 { block.padding = 0 } else { block.padding = alignToByte() }
+        let length = try readBits(16)
+        let check = try readBits(16)
+        if length ^ check != 0xffff { throw DeflateError("bad-stored-length") }
+        unreadBytes()
+        plain.reserve(plain.count + length)
+        var left = length
+        while left > 0 {
+            if position >= end { try refillInput() }
+            let part = min(left, end - position)
+            if part <= 0 { throw DeflateError.truncated }
+            memcpy(plain.base + plain.count, input + position, part)
+            plain.count += part
+            position += part
+            left -= part
+        }
+        block.plainCount = length
+    }
+
+    private func readHeader() throws -> DynamicHeader {
+        var header = DynamicHeader()
+        header.literalCount = try readBits(5) + 257
+        header.distanceCount = try readBits(5) + 1
+        header.codeLengthCount = try readBits(4) + 4
+        for index in 0..<header.codeLengthCount {
+            header.codeLengths[Int(DeflateTables.codeLengthOrder[index])] = UInt8(try readBits(3))
+        }
+        try header.codeLengths.withUnsafeBufferPointer { (lengths) throws(DeflateError) in
+            guard let base = lengths.baseAddress else { return }
+            try codeLengthTable.build(base, count: 19)
+        }
+        let total = header.literalCount + header.distanceCount
+        header.lengths.reserveCapacity(total)
+        header.operations.reserveCapacity(total)
+        while header.lengths.count < total {
+            _ = try peekBits(7)
+            let entry = codeLengthTable.entries[Int(bits & 127)]
+            if entry & HuffmanDecodeTable.exceptional != 0 { throw DeflateError("bad-code") }
+            _ = try readBits(Int(entry & 255))
+            let symbol = Int(entry >> 16)
+            var value: UInt8 = 0
+            var times = 1
+            var extra = 0
+            switch symbol {
+            case 16:
+                guard let last = header.lengths.last else { throw DeflateError("bad-code") }
+                extra = try readBits(2)
+                value = last
+                times = 3 + extra
+            case 17:
+                extra = try readBits(3)
+                times = 3 + extra
+            case 18:
+                extra = try readBits(7)
+                times = 11 + extra
+            default: value = UInt8(symbol)
+            }
+            if header.lengths.count + times > total { throw DeflateError("bad-code") }
+            for _ in 0..<times { header.lengths.append(value) }
+            header.operations.append(UInt16(symbol | extra << 8))
+        }
+        try header.lengths.withUnsafeBufferPointer { (lengths) throws(DeflateError) in
+            guard let base = lengths.baseAddress else { return }
+            if base[256] == 0 { throw DeflateError("bad-code") }
+            try literals.build(base, count: header.literalCount)
+            try distances.build(base + header.literalCount, count: header.distanceCount)
+        }
+        return header
+    }
+
+    private func peekBits(_ count: Int) throws -> Int {
+        if bitCount < count {
+            if end - position < 16 { try refillInput() }
+            if position > end + 16 { throw DeflateError.truncated }
+            refillBits()
+        }
+        return Int(bits & ((1 &<< UInt64(count)) &- 1))
+    }
+
+    private func readHuffman(
+        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable
+    ) throws {
+        while true {
+            if end - position < 1024 && !atEnd { try refillInput() }
+            if position > end + 16 { throw DeflateError.truncated }
+            if tokens.count - block.tokenStart > Self.tokensMax { throw DeflateError("block-too-long") }
+            if plain.end - block.plainStart > Self.blockPlainMax { throw DeflateError("block-too-long") }
+            tokens.reserve(tokens.count + 1 << 13)
+            plain.reserve(plain.count + 1 << 17)
+            if try run(&block, literalTable, distanceTable) { break }
+        }
+        block.tokenCount = tokens.count - block.tokenStart
+        block.plainCount = plain.end - block.plainStart
+    }
+
+    /// Decodes until the end of the block (true) or until a buffer needs looking after (false).
+    private func run(
+        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable
+    ) throws -> Bool {
+        let literalEntries = literalTable.entries
+        let distanceEntries = distanceTable.entries
+        var out = plain.base + plain.count
+        let outStart = plain.base + max(memberStart - plain.origin, 0)
+        let outLimit = plain.base + plain.capacity - 300
+        var token = tokens.base + tokens.count
+        let tokenLimit = tokens.base + tokens.capacity
+        var next = input + position
+        let inputLimit = input + (atEnd ? end + Self.inputPadding - 32 : end - 16)
+        var bits = self.bits
+        var bitCount = self.bitCount
+        var matches = 0
+        var finished = false
+        var failure: DeflateError?
+
+        while out < outLimit && next < inputLimit && token < tokenLimit {
+            bits |= UnsafeRawPointer(next).loadUnaligned(as: UInt64.self) &<< UInt64(truncatingIfNeeded: bitCount)
+            next += (63 &- bitCount) &>> 3
+            bitCount |= 56
+            var entry = literalEntries[Int(truncatingIfNeeded: bits & 2047)]
+            if entry & HuffmanDecodeTable.literal != 0 {
+                bits &>>= UInt64(entry & 63)
+                bitCount &-= Int(entry & 63)
+                out.pointee = UInt8(truncatingIfNeeded: entry &>> 16)
+                token.pointee = entry &>> 16
+                out += 1
+                token += 1
+                entry = literalEntries[Int(truncatingIfNeeded: bits & 2047)]
+                if entry & HuffmanDecodeTable.literal != 0 {
+                    bits &>>= UInt64(entry & 63)
+                    bitCount &-= Int(entry & 63)
+                    out.pointee = UInt8(truncatingIfNeeded: entry &>> 16)
+                    token.pointee = entry &>> 16
+                    out += 1
+                    token += 1
+                    entry = literalEntries[Int(truncatingIfNeeded: bits & 2047)]
+                }
+                bits |= UnsafeRawPointer(next).loadUnaligned(as: UInt64.self) &<< UInt64(truncatingIfNeeded: bitCount)
+                next += (63 &- bitCount) &>> 3
+                bitCount |= 56
+            }
+            if entry & HuffmanDecodeTable.exceptional != 0 {
+                if entry & HuffmanDecodeTable.subtable != 0 {
+                    bits &>>= 11
+                    bitCount &-= 11
+                    entry = literalEntries[Int(entry &>> 16) &+ Int(truncatingIfNeeded: bits & 15)]
+                }
+                if entry & HuffmanDecodeTable.exceptional != 0 {
+                    if entry & HuffmanDecodeTable.endOfBlock == 0 {
+                        failure = DeflateError("bad-symbol")
+                    } else {
+                        bits &>>= UInt64(entry & 63)
+                        bitCount &-= Int(entry & 63)
+                        finished = true
+                    }
+                    break
+                }
+            }
+            bits &>>= UInt64(entry & 63)
+            bitCount &-= Int(entry & 63)
+            if entry & HuffmanDecodeTable.literal != 0 {
+                out.pointee = UInt8(truncatingIfNeeded: entry &>> 16)
+                token.pointee = entry &>> 16
+                out += 1
+                token += 1
+                continue
+            }
+            let lengthExtra = UInt64(entry &>> 8 & 15)
+            let length = Int(entry &>> 16) &+ Int(truncatingIfNeeded: bits & ((1 &<< lengthExtra) &- 1))
+            bits &>>= lengthExtra
+            bitCount &-= Int(truncatingIfNeeded: lengthExtra)
+            if length >= 258 && lengthExtra != 0 {
+                failure = DeflateError("odd-length-258")
+                break
+            }
+            entry = distanceEntries[Int(truncatingIfNeeded: bits & 511)]
+            if entry & HuffmanDecodeTable.subtable != 0 {
+                bits &>>= 9
+                bitCount &-= 9
+                entry = distanceEntries[Int(entry &>> 16) &+ Int(truncatingIfNeeded: bits & 63)]
+            }
+            if entry & HuffmanDecodeTable.exceptional != 0 {
+                failure = DeflateError("bad-symbol")
+                break
+            }
+            bits &>>= UInt64(entry & 63)
+            bitCount &-= Int(entry & 63)
+            let distanceExtra = UInt64(entry &>> 8 & 15)
+            let distance = Int(entry &>> 16) &+ Int(truncatingIfNeeded: bits & ((1 &<< distanceExtra) &- 1))
+            bits &>>= distanceExtra
+            bitCount &-= Int(truncatingIfNeeded: distanceExtra)
+            if distance > out - outStart {
+                failure = DeflateError("bad-distance")
+                break
+            }
+            token.pointee = Token.match(length: length, distance: distance)
+            token += 1
+            matches &+= 1
+            Self.copyMatch(out, distance: distance, length: length)
+            out += length
+        }
+        self.bits = bits
+        self.bitCount = bitCount
+        position = next - input
+        plain.count = out - plain.base
+        tokens.count = token - tokens.base
+        block.matchCount += matches
+        if let failure { throw failure }
+        return finished
+    }
+
+    /// Copies `length` bytes from `distance` before; may write up to 15 bytes more.
+    @inline(__always)
+    private static func copyMatch(_ to: UnsafeMutablePointer<UInt8>, distance: Int, length: Int) {
+        let from = UnsafeRawPointer(to - distance)
+        let target = UnsafeMutableRawPointer(to)
+        if distance >= 8 {
+            var done = 0
+            repeat {
+                target.storeBytes(
+                    of: from.loadUnaligned(fromByteOffset: done, as: UInt64.self), toByteOffset: done, as: UInt64.self)
+                done &+= 8
+            } while done < length
+        } else if distance == 1 {
+            memset(to, Int32(from.load(as: UInt8.self)), length)
+        } else {
+            for index in 0..<length { to[index] = (to - distance)[index] }
+        }
+    }
+}
+
+/// The code lengths of fixed Huffman blocks: 288 literal/length codes, then 32 distance codes.
+enum FixedCodes {
+    static let lengths: [UInt8] =
+        [UInt8](repeating: 8, count: 144) + [UInt8](repeating: 9, count: 112) + [UInt8](repeating: 7, count: 24)
+        + [UInt8](repeating: 8, count: 8) + [UInt8](repeating: 5, count: 32)
+}

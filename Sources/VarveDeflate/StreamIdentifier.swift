@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Finds the encoder: decodes a prefix and lets candidate models describe it; the cheapest description wins.
+struct StreamIdentifier {
+    private let source: CompressedReader
+
+    init(source: @escaping CompressedReader) {
+        self.source = source
+    }
+
+    func identify() throws -> StreamParameters {
+        var scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
+        let prefix = try StreamPrefix(&scanner)
+        return prefix.best()
+    }
+}
+
+/// The decoded beginning of a stream.
+struct StreamPrefix {
+    private let reader: InflateReader
+    private var elements: [StreamElement] = []
+    private var endings: [Int] = []
+    private var complete = false
+
+    init(_ scanner: inout StreamScanner) throws {
+        reader = scanner.reader
+        while true {
+            guard let element = try scanner.next() else {
+                complete = true
+                break
+            }
+            elements.append(element)
+            if case .block(let block) = element, block.isMarker || block.isFinal {
+                endings.append(block.plainStart + block.plainCount)
+            }
+            if reader.plain.end > DeflateAnalyzer.prefixBytes || elements.count > 20_000 { break }
+        }
+    }
+
+    /// What describing the first `plainMost` bytes costs, in bytes.
+    private func cost(_ parameters: StreamParameters, plainMost: Int) -> Int {
+        var count = 0
+        var end = 0
+        for element in elements {
+            if case .block(let block) = element {
+                if count > 2 && block.plainStart + block.plainCount > plainMost { break }
+                end = block.plainStart + block.plainCount
+            }
+            count += 1
+        }
+        let geometry = SegmentGeometry(
+            start: 0, end: end, available: min(end + DeflatePlan.lookahead, reader.plain.end))
+        let walk = parameters.model.makeWalk(parameters)
+        let (blocks, tokens) = walk.write(
+            elements[0..<count], plain: UnsafePointer(reader.plain.base), plainOrigin: 0, geometry: geometry,
+            tokens: reader.tokens.base, endings: endings[...])
+        return blocks.count + tokens.count
+    }
+
+    /// The commonest value of at least half of the list, if it stands for three or more.
+    private static func majority(_ values: [Int]) -> Int? {
+        var counts: [Int: Int] = [:]
+        for value in values { counts[value, default: 0] += 1 }
+        guard let best = counts.max(by: { ($0.value, $0.key) < ($1.value, $1.key) }) else { return nil }
+        return best.value * 2 >= values.count && (best.value >= 3 || values.count == best.value) ? best.key : nil
+    }
+
+    /// The block rule that the blocks look like, whoever wrote them.
+    func plainRule() -> BlockRule {
+        var tokenCounts: [Int] = []
+        var plainCounts: [Int] = []
+        for element in elements {
+            if case .block(let block) = element, !block.isFinal, block.plainCount > 0 {
+                plainCounts.append(block.plainCount)
+                if block.kind != .stored { tokenCounts.append(block.tokenCount) }
+            }
+        }
+        if let n = Self.majority(tokenCounts), n > 0 { return .tokens(n) }
+        if let n = Self.majority(plainCounts), n > 0 { return .plain(n) }
+        return .none
+    }
+
+    /// The parameters that describe the prefix best.
+    func best() -> StreamParameters {
+        var parameters = StreamParameters()
+        parameters.rule = plainRule()
+        var best = parameters
+        var bestCost = Int.max
+        for tree in TreeKind.allCases {
+            for hashBytes in [3, 4] {
+                for depth in [16, 128, 1024] {
+                    var trial = parameters
+                    trial.tree = tree
+                    trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))
+                    if tree != .zlib && depth != 16 { continue }
+                    let found = cost(trial, plainMost: 400_000)
+                    if bestCost == Int.max || found * 100 < bestCost * 98 {
+                        bestCost = found
+                        best = trial
+                    }
+                }
+            }
+        }
+        return best
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// An encoder's match search, made to go on from whatever really happened.
+///
+/// Positions are offsets from the plain buffer's base that was lent with ``begin(_:at:history:origin:)``. A model reads no byte at
+/// or past the `inputEnd` it is given: what lies there may differ between analysis and rebuild.
+protocol TokenModel: AnyObject {
+    /// Forgets everything, then takes the `history` bytes before `at` as text already seen. `origin` is where the encoder's
+    /// window began, at most `at - history`, perhaps far before the buffer.
+    func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int)
+
+    /// Where the next token starts.
+    var position: Int { get }
+
+    /// Proposes tokens to the oracle until `maxTokens` are made or the next token would start at `stopAt` or later; no token
+    /// reaches past `stopAt`. Text ends for the search at `inputEnd` (at least `stopAt`), where pending output is flushed.
+    func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int)
+}
+
+/// Where an encoder ends blocks. Raw values are part of the plan format.
+enum BlockRule: Equatable {
+    /// No rule known: every length is written down.
+    case none
+    /// After so many tokens, or where the input ends.
+    case tokens(Int)
+    /// After so many plain bytes (a piece), or where the input ends; a Huffman block may go on over several pieces.
+    case plain(Int)
+    /// GNU gzip's: at most so many tokens, and a look every 4096 tokens at whether ending now would pay. The second value
+    /// says whether it looks at all (levels above 2), the third how far the look is past the start of the last token.
+    case gnu(Int, looks: Bool, ahead: Int)
+
+    var raw: [Int] {
+        switch self {
+        case .none: return [0, 0, 0, 0]
+        case .tokens(let n): return [1, n, 0, 0]
+        case .plain(let n): return [2, n, 0, 0]
+        case .gnu(let n, let looks, let ahead): return [3, n, looks ? 1 : 0, ahead]
+        }
+    }
+
+    init?(raw: [Int]) {
+        guard raw.count == 4, raw[1] >= 0, raw[1] <= 1 << 24 else { return nil }
+        switch raw[0] {
+        case 0: self = .none
+        case 1 where raw[1] > 0: self = .tokens(raw[1])
+        case 2 where raw[1] > 0: self = .plain(raw[1])
+        case 3 where raw[1] > 0: self = .gnu(raw[1], looks: raw[2] != 0, ahead: raw[3] == 0 ? 0 : 1)
+        default: return nil
+        }
+    }
+}
