@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+internal import CLMDB
+internal import Glibc
+
+extension IndexEnvironment {
+    /// Version of the tables and rows that this module writes.
+    static let formatVersion: UInt32 = 1
+    static let formatKey = "format"
+
+    /// Opens LMDB and all tables, making them unless `options` say otherwise.
+    static func open(
+        _ path: String, _ options: Options
+    ) throws(IndexError) -> (handle: OpaquePointer, tables: Tables) {
+        let handle = try openHandle(path, options)
+        do throws(IndexError) {
+            var cleared: Int32 = 0
+            try check(mdb_reader_check(handle, &cleared), "mdb_reader_check")
+            guard mdb_env_get_maxkeysize(handle) >= Key.maximumBytes else {
+                throw IndexError(.unsupportedVersion, call: "mdb_env_get_maxkeysize")
+            }
+            let tables = try openTables(handle, options)
+            // LMDB never syncs the directory in which it made its files.
+            if !options.isReadOnly { try DurableDirectory.synchronize(path) }
+            return (handle, tables)
+        } catch {
+            mdb_env_close(handle)
+            throw error
+        }
+    }
+
+    private static func openHandle(_ path: String, _ options: Options) throws(IndexError) -> OpaquePointer {
+        var size = min(options.mapSizeBytes, options.maximumMapSizeBytes)
+        while true {
+            var created: OpaquePointer?
+            try check(mdb_env_create(&created), "mdb_env_create")
+            guard let handle = created else { throw IndexError(.returnCode(ENOMEM), call: "mdb_env_create") }
+            do throws(IndexError) {
+                try check(mdb_env_set_mapsize(handle, Int(clamping: size)), "mdb_env_set_mapsize")
+                try check(mdb_env_set_maxreaders(handle, options.maxReaders), "mdb_env_set_maxreaders")
+                try check(mdb_env_set_maxdbs(handle, 32), "mdb_env_set_maxdbs")
+                let flags = UInt32(MDB_NOTLS) | (options.isReadOnly ? UInt32(MDB_RDONLY) : 0)
+                try check(mdb_env_open(handle, path, flags, 0o600), "mdb_env_open")
+                return handle
+            } catch {
+                mdb_env_close(handle)
+                // Where the address space is limited, a smaller map does as well until the file needs more.
+                guard error.reason == .returnCode(ENOMEM), size > 64 << 20 else { throw error }
+                size /= 2
+            }
+        }
+    }
+
+    private static func openTables(_ handle: OpaquePointer, _ options: Options) throws(IndexError) -> Tables {
+        var transaction: OpaquePointer?
+        let flags = options.isReadOnly ? UInt32(MDB_RDONLY) : 0
+        try check(mdb_txn_begin(handle, nil, flags, &transaction), "mdb_txn_begin")
+        guard let transaction else { throw IndexError(.returnCode(ENOMEM), call: "mdb_txn_begin") }
+        do throws(IndexError) {
+            let tables = try Tables(opening: transaction, creating: !options.isReadOnly)
+            let access = TransactionAccess(handle: transaction, tables: tables, fault: nil)
+            if let found = try access.meta(formatKey) {
+                let version = try found.withUnsafeBufferPointer { (bytes) throws(IndexError) in
+                    var reader = RowReader(UnsafeRawBufferPointer(bytes), of: "format version")
+                    return try reader.fixed(UInt32.self)
+                }
+                guard version == formatVersion else {
+                    throw IndexError(.unsupportedVersion, call: "index", detail: "format \(version)")
+                }
+            } else if options.isReadOnly {
+                throw IndexError.corrupt("format version", "missing")
+            } else {
+                var writer = RowWriter(capacity: 4)
+                writer.fixed(formatVersion)
+                try access.setMeta(formatKey, writer.bytes)
+            }
+            // Committing keeps the table handles open, in a read transaction too; it frees the transaction in any case.
+            try check(mdb_txn_commit(transaction), "mdb_txn_commit")
+            return tables
+        } catch {
+            if error.call != "mdb_txn_commit" { mdb_txn_abort(transaction) }
+            throw error
+        }
+    }
+}
+
+/// How many read transactions the current thread has open.
+enum ReadDepth {
+    private static let key: pthread_key_t = {
+        var key = pthread_key_t()
+        precondition(pthread_key_create(&key, nil) == 0, "a process has a thousand thread keys, and we need one")
+        return key
+    }()
+
+    static var current: Int {
+        get { Int(bitPattern: pthread_getspecific(key)) }
+        set { pthread_setspecific(key, UnsafeRawPointer(bitPattern: newValue)) }
+    }
+}
