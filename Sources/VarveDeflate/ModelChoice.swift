@@ -4,6 +4,8 @@
 /// Which encoder a stream is taken to come from. The numbers written into plans are format: never reused, never renumbered.
 enum ModelChoice: Equatable {
     case generic(GenericModel.Parameters)
+    case chain(ChainModel.Parameters)
+    case go(GoModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -16,6 +18,8 @@ enum ModelChoice: Equatable {
     var runUp: RunUp {
         switch self {
         case .generic: return .history
+        case .chain(let p): return p.level > 3 ? .history : .tokens(98_304)
+        case .go(let p): return p.level > 3 ? .history : .tokens(98_304)
         }
     }
 
@@ -23,6 +27,8 @@ enum ModelChoice: Equatable {
     var raw: [Int] {
         switch self {
         case .generic(let p): return [0, p.hashBytes, p.depth]
+        case .chain(let p): return [p.gnu ? 2 : 1, p.level, p.memLevel]
+        case .go(let p): return [3, p.level, 0]
         }
     }
 
@@ -32,6 +38,12 @@ enum ModelChoice: Equatable {
         case 0:
             guard raw[1] == 3 || raw[1] == 4, raw[2] > 0, raw[2] <= 1 << 16 else { return nil }
             self = .generic(.init(hashBytes: raw[1], depth: raw[2]))
+        case 1, 2:
+            guard (1...9).contains(raw[1]), (1...9).contains(raw[2]) else { return nil }
+            self = .chain(.init(level: raw[1], memLevel: raw[2], gnu: raw[0] == 2))
+        case 3:
+            guard (2...9).contains(raw[1]) else { return nil }
+            self = .go(.init(level: raw[1]))
         default: return nil
         }
     }
@@ -39,6 +51,8 @@ enum ModelChoice: Equatable {
     func makeWalk(_ parameters: StreamParameters) -> any SegmentCoding {
         switch self {
         case .generic(let p): return SegmentWalk(parameters: parameters, model: GenericModel(p))
+        case .chain(let p): return SegmentWalk(parameters: parameters, model: ChainModel(p))
+        case .go(let p): return SegmentWalk(parameters: parameters, model: GoModel(p))
         }
     }
 
@@ -46,6 +60,9 @@ enum ModelChoice: Equatable {
     var name: String {
         switch self {
         case .generic(let p): return "generic-\(p.hashBytes)-\(p.depth)"
+        case .chain(let p):
+            return p.gnu ? "gzip-\(p.level)" : "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
+        case .go(let p): return "go1.26-\(p.level)"
         }
     }
 }

@@ -81,8 +81,78 @@ struct StreamPrefix {
         return .none
     }
 
+    /// Sizes that the input seems to be cut into, and what could happen there.
+    private func unitGuesses() -> [(size: Int, dictionary: Int)] {
+        let last = reader.plain.end
+        var inner = endings.filter { $0 > 0 && $0 < last }
+        if inner.isEmpty, !complete, let only = endings.first, only == last { inner = [only] }
+        guard let first = inner.first else { return [(0, -1)] }
+        let regular = inner.allSatisfy { $0 % first == 0 }
+        let size = regular ? first : 0
+        return [(size, -1), (size, 32768), (size, 16384), (size, 0)]
+    }
+
+    /// Encoder models worth trying, likely ones first.
+    private func candidates() -> [StreamParameters] {
+        var result: [StreamParameters] = []
+        func add(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) {
+            result.append(StreamParameters(model: model, rule: rule, tree: tree))
+        }
+        let observed = plainRule()
+        var tokenRule = BlockRule.tokens(16383)
+        var memLevel = 8
+        if case .tokens(let n) = observed, n > 0 {
+            tokenRule = observed
+            for level in 1...9 where n == 1 << (level + 6) - 1 { memLevel = level }
+        }
+        for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] {
+            add(.chain(.init(level: level, memLevel: memLevel, gnu: false)), tokenRule, .zlib)
+            let greedy = level < 4
+            add(
+                .chain(.init(level: level, memLevel: 8, gnu: true)),
+                .gnu(32767, looks: level > 2, ahead: greedy ? 0 : 1), .zlib)
+            if level > 1 { add(.go(.init(level: level)), .tokens(16384), .go) }
+        }
+        return result
+    }
+
     /// The parameters that describe the prefix best.
     func best() -> StreamParameters {
+        var best = StreamParameters()
+        var bestCost = Int.max
+        // A short look at every model, a longer one at those that did best.
+        let short = 160_000
+        var trials: [(cost: Int, parameters: StreamParameters)] = []
+        for trial in candidates() {
+            trials.append((cost(trial, plainMost: short), trial))
+        }
+        trials.sort { $0.cost < $1.cost }
+        if let first = trials.first {
+            var finalists: [StreamParameters] = []
+            for trial in trials.prefix(12) where trial.cost < first.cost * 2 + 64 { finalists.append(trial.parameters) }
+            for trial in finalists {
+                for unit in unitGuesses() {
+                    var parameters = trial
+                    parameters.unitSize = unit.size
+                    parameters.unitDictionary = unit.dictionary
+                    let found = cost(parameters, plainMost: Int.max)
+                    if found < bestCost {
+                        bestCost = found
+                        best = parameters
+                    }
+                }
+            }
+        }
+        // Not convincing: see what the generic predictor makes of it.
+        let whole = reader.bitPosition / 8
+        if bestCost > whole / 400 {
+            let generic = bestGeneric()
+            if cost(generic, plainMost: Int.max) < bestCost { best = generic }
+        }
+        return best
+    }
+
+    private func bestGeneric() -> StreamParameters {
         var parameters = StreamParameters()
         parameters.rule = plainRule()
         var best = parameters

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The match search of zlib and of GNU gzip, its ancestor: chains of all positions with the same three-byte hash, newest
+/// first, walked to a depth that the level sets; levels 4 and up hold a match back if the next position has a longer one.
+final class ChainModel: TokenModel {
+    struct Parameters: Equatable {
+        var level = 6
+        /// zlib's memLevel: sets the hash's size. 8 unless somebody asked for another.
+        var memLevel = 8
+        /// GNU gzip's variant of the end of input.
+        var gnu = false
+    }
+
+    /// good, lazy, nice, chain as both programs list them for levels 1-9.
+    private static let levels: [(good: Int, lazy: Int, nice: Int, chain: Int)] = [
+        (4, 4, 8, 4), (4, 5, 16, 8), (4, 6, 32, 32), (4, 4, 16, 16), (8, 16, 32, 32), (8, 16, 128, 128),
+        (8, 32, 128, 256), (32, 128, 258, 1024), (32, 258, 258, 4096),
+    ]
+    private static let window = 32768
+    private static let mask = 32767
+    /// No match reaches farther back: the window less the text that must lie ahead.
+    private static let farthest = 32768 - 262
+    /// A match of three bytes farther back than this costs more than three literals.
+    private static let tooFar = 4096
+
+    private let parameters: Parameters
+    private let lazy: Bool
+    private let good: Int
+    private let mostLazy: Int
+    private let nice: Int
+    private let chain: Int
+    private let shift: UInt32
+    private let hashMask: UInt32
+    private let head: UnsafeMutablePointer<Int32>
+    private let previous: UnsafeMutablePointer<Int32>
+    private let nothing: UnsafeMutablePointer<UInt8>
+
+    private var plain: UnsafePointer<UInt8>
+    /// The position being looked at; one past the next token's start while a byte is held back.
+    private var at = 0
+    private var inserted = 0
+    private var origin = 0
+    private var holdsByte = false
+    private var matchLength = 2
+    private var matchStart = 0
+
+    init(_ parameters: Parameters) {
+        self.parameters = parameters
+        let level = min(max(parameters.level, 1), 9)
+        let row = Self.levels[level - 1]
+        lazy = level > 3
+        good = row.good
+        mostLazy = row.lazy
+        nice = row.nice
+        chain = row.chain
+        let bits = UInt32(min(max(parameters.memLevel, 1), 9) + 7)
+        shift = (bits + 2) / 3
+        hashMask = 1 << bits - 1
+        head = .allocate(capacity: 1 << 16)
+        head.initialize(repeating: -1, count: 1 << 16)
+        previous = .allocate(capacity: Self.window)
+        previous.initialize(repeating: -1, count: Self.window)
+        nothing = .allocate(capacity: 16)
+        nothing.initialize(repeating: 0, count: 16)
+        plain = UnsafePointer(nothing)
+    }
+
+    deinit {
+        head.deallocate()
+        previous.deallocate()
+        nothing.deallocate()
+    }
+
+    var position: Int { holdsByte ? at - 1 : at }
+
+    func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
+        self.plain = plain
+        self.at = at
+        self.origin = origin
+        inserted = at - history
+        head.update(repeating: -1, count: Int(hashMask) + 1)
+        holdsByte = false
+        matchLength = 2
+        matchStart = 0
+    }
+
+    func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
+        if lazy {
+            runLazy(&oracle, maxTokens: maxTokens, stopAt: stopAt, inputEnd: inputEnd)
+        } else {
+            runGreedy(&oracle, maxTokens: maxTokens, stopAt: stopAt, inputEnd: inputEnd)
+        }
+    }
+
+    @inline(__always)
+    private func hash(_ text: UnsafePointer<UInt8>, _ position: Int) -> Int {
+        let a = UInt32(text[position]) &<< (shift &* 2)
+        let b = UInt32(text[position &+ 1]) &<< shift
+        return Int((a ^ b ^ UInt32(text[position &+ 2])) & hashMask)
+    }
+
+    /// Puts every position before `end` into the chains.
+    @inline(__always)
+    private func insert(before end: Int) {
+        var next = inserted
+        let text = plain
+        while next < end {
+            let slot = hash(text, next)
+            previous[next & Self.mask] = head[slot]
+            head[slot] = Int32(truncatingIfNeeded: next)
+            next &+= 1
+        }
+        if next > inserted { inserted = next }
+    }
+
+    /// The best match at `position` that is longer than `best`: its length and start, or `best` and nothing new.
+    @inline(__always)
+    private func longest(_ position: Int, _ first: Int, _ atLeast: Int, _ lookahead: Int, _ start: inout Int) -> Int {
+        let most = min(lookahead, 258)
+        if atLeast >= most { return min(atLeast, lookahead) }
+        var best = atLeast
+        var tries = atLeast >= good ? chain &>> 2 : chain
+        let enough = parameters.gnu ? nice : min(nice, lookahead)
+        let limit = max(position &- Self.farthest, origin)
+        let scan = plain + position
+        var candidate = first
+        let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt16.self)
+        var ending = UnsafeRawPointer(scan + (best &- 1)).loadUnaligned(as: UInt16.self)
+        repeat {
+            let text = plain + candidate
+            if UnsafeRawPointer(text + (best &- 1)).loadUnaligned(as: UInt16.self) == ending
+                && UnsafeRawPointer(text).loadUnaligned(as: UInt16.self) == opening
+            {
+                let length = Matching.length(scan, text, most)
+                if length > best {
+                    start = candidate
+                    best = length
+                    if length >= enough || length >= most { break }
+                    ending = UnsafeRawPointer(scan + (best &- 1)).loadUnaligned(as: UInt16.self)
+                }
+            }
+            candidate = Int(previous[candidate & Self.mask])
+            tries &-= 1
+        } while candidate > limit && tries > 0
+        return best
+    }
+
+    // MARK: levels 4-9
+
+    private func runLazy<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
+        var left = maxTokens
+        let text = plain
+        while left > 0 && (holdsByte ? at - 1 : at) < stopAt {
+            let lookahead = inputEnd &- at
+            if lookahead <= 0 {
+                // Input ends: what is held back goes out.
+                if !holdsByte { return }
+                _ = oracle.next(UInt32(text[at &- 1]), literal: text[at &- 1], limit: 1)
+                holdsByte = false
+                matchLength = 2
+                return
+            }
+            var first = -1
+            if lookahead >= 3 {
+                insert(before: at)
+                let slot = hash(text, at)
+                first = Int(head[slot])
+                previous[at & Self.mask] = Int32(truncatingIfNeeded: first)
+                head[slot] = Int32(truncatingIfNeeded: at)
+                inserted = at &+ 1
+            }
+            let previousLength = matchLength
+            let previousStart = matchStart
+            matchLength = 2
+            if first > origin && previousLength < mostLazy && at &- first <= Self.farthest {
+                matchLength = longest(at, first, previousLength, lookahead, &matchStart)
+                if matchLength == 3 && at &- matchStart > Self.tooFar { matchLength = 2 }
+            }
+            if previousLength >= 3 && matchLength <= previousLength {
+                let start = at &- 1
+                let token = Token.match(length: previousLength, distance: start &- previousStart)
+                let real = oracle.next(token, literal: text[start], limit: stopAt &- start)
+                left &-= 1
+                take(real, start, inputEnd)
+            } else if holdsByte {
+                let start = at &- 1
+                let token = UInt32(text[start])
+                let real = oracle.next(token, literal: text[start], limit: stopAt &- start)
+                left &-= 1
+                if real == token { at &+= 1 } else { take(real, start, inputEnd) }
+            } else {
+                holdsByte = true
+                at &+= 1
+            }
+        }
+    }
+
+    /// Goes on after a token that starts at `start` while `start + 1` is the position looked at.
+    @inline(__always)
+    private func take(_ token: UInt32, _ start: Int, _ inputEnd: Int) {
+        if Token.isMatch(token) {
+            at = start &+ Token.length(token)
+            insert(before: min(at, inputEnd &- 2))
+            holdsByte = false
+            matchLength = 2
+        } else {
+            // A literal where a match was due: the search result at the next position stays the one to beat.
+            at = start &+ 2
+            holdsByte = true
+        }
+    }
+
+    // MARK: levels 1-3
+
+    private func runGreedy<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
+        var left = maxTokens
+        let text = plain
+        while left > 0 && at < stopAt {
+            let lookahead = inputEnd &- at
+            if lookahead <= 0 { return }
+            var length = 0
+            var start = 0
+            if lookahead >= 3 {
+                if inserted < at {
+                    // Only what the last end of input left out, or a dictionary: matches skip what they do not insert.
+                    insert(before: at)
+                }
+                let slot = hash(text, at)
+                let first = Int(head[slot])
+                previous[at & Self.mask] = Int32(truncatingIfNeeded: first)
+                head[slot] = Int32(truncatingIfNeeded: at)
+                inserted = at &+ 1
+                if first > origin && at &- first <= Self.farthest {
+                    length = longest(at, first, 2, lookahead, &start)
+                }
+            }
+            var token = UInt32(text[at])
+            if length >= 3 { token = Token.match(length: length, distance: at &- start) }
+            let real = oracle.next(token, literal: text[at], limit: stopAt &- at)
+            left &-= 1
+            if Token.isMatch(real) {
+                let span = Token.length(real)
+                let end = at &+ span
+                if span <= mostLazy && (parameters.gnu || inputEnd &- end >= 3) {
+                    insert(before: min(end, inputEnd &- 2))
+                } else {
+                    inserted = end
+                    if inputEnd &- end < 3 { inserted = max(end &- 2, at &+ 1) }
+                }
+                at = end
+            } else {
+                at &+= 1
+            }
+        }
+    }
+}

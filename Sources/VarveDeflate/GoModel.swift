@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The match search of Go's compress/flate up to Go 1.26, levels 2-9 (-1 is 6): chains by a four-byte hash; levels 4 and up
+/// hold a match back while the next position has a longer one.
+///
+/// Where Go's window slides can be seen in the output: right after, text more than the window's current start is out of
+/// reach, so the model follows the slides, which happen at fixed distances from the window's first byte.
+final class GoModel: TokenModel {
+    struct Parameters: Equatable {
+        var level = 6
+    }
+
+    private static let levels: [(lazy: Int, nice: Int, chain: Int, skip: Int)] = [
+        (0, 16, 8, 5), (0, 32, 32, 6), (4, 16, 16, Int.max), (16, 32, 32, Int.max), (16, 128, 128, Int.max),
+        (32, 128, 256, Int.max), (128, 258, 1024, Int.max), (258, 258, 4096, Int.max),
+    ]
+    private static let window = 32768
+    private static let mask = 32767
+    private static let hashBits: UInt32 = 17
+    /// The text that must lie ahead before the encoder goes on without a flush.
+    private static let lookaheadWanted = 262
+
+    private let mostLazy: Int
+    private let nice: Int
+    private let chain: Int
+    /// Longest match whose positions all go into the chains, for the levels that do not look ahead; all for the others.
+    private let skip: Int
+    private let lazy: Bool
+    private let head: UnsafeMutablePointer<Int32>
+    private let previous: UnsafeMutablePointer<Int32>
+    private let nothing: UnsafeMutablePointer<UInt8>
+
+    private var plain: UnsafePointer<UInt8>
+    private var at = 0
+    private var holdsByte = false
+    private var length = 3
+    private var distance = 0
+    /// Where the window in memory starts.
+    private var base = 0
+    private var chainHead = -1
+
+    init(_ parameters: Parameters) {
+        let level = min(max(parameters.level, 2), 9)
+        let row = Self.levels[level - 2]
+        mostLazy = row.lazy
+        nice = row.nice
+        chain = row.chain
+        skip = row.skip
+        lazy = level > 3
+        head = .allocate(capacity: 1 << Self.hashBits)
+        head.initialize(repeating: -1, count: 1 << Self.hashBits)
+        previous = .allocate(capacity: Self.window)
+        previous.initialize(repeating: -1, count: Self.window)
+        nothing = .allocate(capacity: 16)
+        nothing.initialize(repeating: 0, count: 16)
+        plain = UnsafePointer(nothing)
+    }
+
+    deinit {
+        head.deallocate()
+        previous.deallocate()
+        nothing.deallocate()
+    }
+
+    var position: Int { holdsByte ? at - 1 : at }
+
+    func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
+        self.plain = plain
+        self.at = at
+        head.update(repeating: -1, count: 1 << Self.hashBits)
+        holdsByte = false
+        length = 3
+        distance = 0
+        chainHead = -1
+        // Slides before this place; the one that may be due here is left to the loop.
+        base = origin + max((at - origin - 65_275) / Self.window, 0) * Self.window
+        var next = at - history
+        while next < at - 3 {
+            insert(next)
+            next += 1
+        }
+        pendingHistory = next
+    }
+
+    /// The first history position whose hash needs bytes that were not yet known to exist.
+    private var pendingHistory = 0
+
+    @inline(__always)
+    private func hash(_ position: Int) -> Int {
+        let word = UnsafeRawPointer(plain + position).loadUnaligned(as: UInt32.self).byteSwapped
+        return Int((word &* 0x1e35_a7bd) &>> (32 &- Self.hashBits))
+    }
+
+    @inline(__always)
+    private func insert(_ position: Int) {
+        let slot = hash(position)
+        previous[position & Self.mask] = head[slot]
+        head[slot] = Int32(truncatingIfNeeded: position)
+    }
+
+    @inline(__always)
+    private func find(_ position: Int, _ lookahead: Int, _ lowest: Int) -> Int {
+        let most = min(lookahead, 258)
+        let enough = min(nice, most)
+        var tries = chain
+        var best = 3
+        let scan = plain + position
+        var ending = scan[best]
+        var candidate = chainHead
+        var found = 0
+        while tries > 0 {
+            let text = plain + candidate
+            if text[best] == ending {
+                let n = Matching.length(text, scan, most)
+                if n > best && (n > 4 || position &- candidate <= 4096) {
+                    best = n
+                    found = position &- candidate
+                    if n >= enough { break }
+                    ending = scan[n]
+                }
+            }
+            if candidate == lowest { break }
+            candidate = Int(previous[candidate & Self.mask])
+            if candidate < lowest { break }
+            tries &-= 1
+        }
+        if found == 0 { return 0 }
+        distance = found
+        return best
+    }
+
+    func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
+        var left = maxTokens
+        let text = plain
+        let insertEnd = inputEnd &- 3
+        while pendingHistory < at && pendingHistory < insertEnd {
+            insert(pendingHistory)
+            pendingHistory += 1
+        }
+        while left > 0 && (holdsByte ? at - 1 : at) < stopAt {
+            let lookahead = inputEnd &- at
+            if lookahead <= 0 {
+                if !holdsByte { return }
+                _ = oracle.next(UInt32(text[at &- 1]), literal: text[at &- 1], limit: 1)
+                holdsByte = false
+                length = 3
+                return
+            }
+            while at &- base > 65_274 && inputEnd &- base > 65_536 { base &+= Self.window }
+            if at < insertEnd {
+                let slot = hash(at)
+                chainHead = Int(head[slot])
+                previous[at & Self.mask] = Int32(truncatingIfNeeded: chainHead)
+                head[slot] = Int32(truncatingIfNeeded: at)
+            }
+            let previousLength = length
+            let previousDistance = distance
+            length = 3
+            distance = 0
+            let lowest = max(at &- Self.window, base)
+            if chainHead >= lowest && chainHead < at
+                && (lazy ? lookahead > previousLength && previousLength < mostLazy : lookahead > 3)
+            {
+                let found = find(at, lookahead, lowest)
+                if found > 0 { length = found }
+            }
+            if !lazy {
+                let token = length >= 4 ? Token.match(length: length, distance: distance) : UInt32(text[at])
+                let real = oracle.next(token, literal: text[at], limit: stopAt &- at)
+                left &-= 1
+                takeGreedy(real, insertEnd)
+            } else if previousLength >= 4 && length <= previousLength {
+                let start = at &- 1
+                let token = Token.match(length: previousLength, distance: previousDistance)
+                let real = oracle.next(token, literal: text[start], limit: stopAt &- start)
+                left &-= 1
+                take(real, start, insertEnd)
+            } else if holdsByte {
+                let start = at &- 1
+                let token = UInt32(text[start])
+                let real = oracle.next(token, literal: text[start], limit: stopAt &- start)
+                left &-= 1
+                if real == token { at &+= 1 } else { take(real, start, insertEnd) }
+            } else {
+                holdsByte = true
+                at &+= 1
+            }
+        }
+    }
+
+    @inline(__always)
+    private func takeGreedy(_ token: UInt32, _ insertEnd: Int) {
+        let span = Token.span(token)
+        if Token.isMatch(token) && span <= skip {
+            var next = at &+ 1
+            let end = min(at &+ span, insertEnd)
+            while next < end {
+                insert(next)
+                next &+= 1
+            }
+        }
+        at &+= span
+        length = 3
+    }
+
+    @inline(__always)
+    private func take(_ token: UInt32, _ start: Int, _ insertEnd: Int) {
+        if Token.isMatch(token) {
+            let end = start &+ Token.length(token)
+            var next = at &+ 1
+            let last = min(end, insertEnd)
+            while next < last {
+                insert(next)
+                next &+= 1
+            }
+            at = end
+            holdsByte = false
+            length = 3
+        } else {
+            at = start &+ 2
+            holdsByte = true
+        }
+    }
+}
