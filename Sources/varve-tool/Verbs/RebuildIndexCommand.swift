@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import ArgumentParser
+import VarveEngine
+import VarveModel
+
+/// `varve rebuild-index`.
+struct RebuildIndexCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rebuild-index",
+        abstract: "Make the index anew from packs, recipes, raw files and the journal.",
+        discussion: """
+            The index is what finds everything; it can be lost (deleted, damaged, left out of a backup) without losing a \
+            layer. Nothing but the index is written.
+
+            Needs the store to itself: stop the server first.
+
+            Example:
+              varve rebuild-index --store ./layers && varve verify --store ./layers
+            """)
+
+    @OptionGroup var store: StoreOptions
+
+    func run() async throws {
+        let access = StoreAccess(store)
+        try access.requireStore()
+        let bar = ProgressBar()
+        defer { bar.finish() }
+        do {
+            try await Store.rebuildIndex(at: access.path, logger: access.logger, progress: bar.sink)
+        } catch {
+            guard error.code == .inUse else { throw error }
+            throw await access.inUse("rebuild-index", instead: "stop the server, rebuild, and start it again")
+        }
+        bar.finish()
+        let stats = try await access.reading { try await $0.stats() }
+        let found = [
+            Units.count(stats.blobsCount, "blob"), Units.count(stats.chunksCount, "chunk"),
+            Units.count(stats.packsCount, "pack"), Units.count(stats.tagsCount, "tag"),
+        ]
+        try Output.write("rebuilt: \(found.joined(separator: ", "))\n")
+    }
+}

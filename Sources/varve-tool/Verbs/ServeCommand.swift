@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import ArgumentParser
+import Foundation
+import Logging
+import NIOCore
+import ServiceLifecycle
+import UnixSignals
+import VarveEngine
+import VarveModel
+import VarveRegistry
+
+/// `varve serve`.
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve a store as an OCI registry.",
+        discussion: """
+            Speaks the OCI distribution API over plain HTTP, for docker, containerd, podman, skopeo and Kubernetes. Makes \
+            the store if there is none. Once it accepts connections it prints one line to standard output:
+              listening on http://127.0.0.1:5000
+
+            There is no authentication and no TLS yet: whoever can reach the address can read, write and delete. The \
+            default address is reached from this machine only.
+
+            A push is acknowledged when its bytes are on disk. --settle says when they are cut into chunks: in the \
+            background (the default), inline (before the push is acknowledged), or off ('varve settle' does it). \
+            --cache bounds the raw bytes that are kept of settled blobs for fast pulls: a share of what they were \
+            pushed with, a size, or 0.
+
+            SIGTERM or SIGINT ends it in order: no new connections, requests are finished or broken off within a \
+            deadline, unfinished uploads are kept for the client to resume, exit code 0.
+
+            'varve stats', 'settle', 'verify', 'images', 'inspect', 'export' and 'inspect-store' work beside it.
+
+            Example:
+              varve serve --store ./layers --listen 127.0.0.1:5000 --cache 2GiB
+            """)
+
+    @OptionGroup var store: StoreOptions
+    @Option(help: ArgumentHelp("Address and port; port 0 is any free one.", valueName: "host:port"))
+    var listen = ListenAddress(host: "127.0.0.1", port: 5000)
+    @Option(help: "When pushed blobs are settled: background, inline or off.")
+    var settle: SettleChoice = .background
+    @Option(help: ArgumentHelp("Raw bytes kept of settled blobs: 10%, a size, or 0.", valueName: "budget"))
+    var cache = CacheOption(StoreSettings().cacheBudget)
+    @OptionGroup var tuning: SettlingOptions
+    @Option(
+        help: ArgumentHelp(
+            "Threads for the file and index work of requests; 0 = four per core, at least 8.", valueName: "n"))
+    var ioThreads: Int = StoreSettings().ioThreads
+    @Option(help: ArgumentHelp("Memory for decoded frames, all readers together.", valueName: "size"))
+    var frameCache = ByteSize(UInt64(StoreSettings().frameCacheBytes))
+    @Option(help: ArgumentHelp("Least important messages that are written to standard error.", valueName: "level"))
+    var logLevel: LogLevel = .notice
+
+    /// `--settle`.
+    enum SettleChoice: String, CaseIterable, ExpressibleByArgument {
+        case background, inline, off
+
+        var setting: StoreSettings.Settling {
+            switch self {
+            case .background: .background
+            case .inline: .inline
+            case .off: .off
+            }
+        }
+    }
+
+    /// `--log-level`.
+    enum LogLevel: String, CaseIterable, ExpressibleByArgument {
+        case trace, debug, info, notice, warning, error, critical
+
+        var level: Logger.Level { Logger.Level(rawValue: rawValue) ?? .notice }
+    }
+
+    func validate() throws {
+        guard (0...1024).contains(ioThreads) else { throw ValidationError("--io-threads takes 0 to 1024.") }
+        guard (1 << 20...1 << 40).contains(frameCache.bytes) else {
+            throw ValidationError("--frame-cache takes 1MiB to 1TiB.")
+        }
+    }
+
+    private var storeSettings: StoreSettings {
+        var settings = tuning.settings
+        settings.settling = settle.setting
+        settings.cacheBudget = cache.budget
+        settings.ioThreads = ioThreads
+        settings.frameCacheBytes = Int(clamping: frameCache.bytes)
+        return settings
+    }
+
+    func run() async throws {
+        let logger = ToolLog.logger(level: logLevel.level)
+        if !listen.isLoopback {
+            Output.note(
+                "\(listen) may be reached from other machines, and there is no authentication and no TLS yet: "
+                    + "whoever reaches it can read, write and delete everything")
+        }
+        let engine: Store
+        do {
+            engine = try await Store.open(at: store.path, settings: storeSettings, logger: logger)
+        } catch {
+            guard error.code == .inUse else { throw error }
+            throw await StoreAccess(store).inUse(
+                "serve", instead: "one server serves a store; stop the other one first")
+        }
+        do {
+            try await serve(engine, logger)
+            await engine.close()
+        } catch {
+            await engine.close()
+            throw error
+        }
+        logger.notice("stopped")
+    }
+
+    private func serve(_ engine: Store, _ logger: Logger) async throws {
+        var settings = RegistrySettings()
+        settings.host = listen.host
+        settings.port = listen.port
+        let registry = RegistryServer(store: engine, settings: settings, logger: logger)
+        let control = ControlServer(store: engine, storePath: store.path, settings: settings, logger: logger)
+        let bound: SocketAddress
+        do {
+            bound = try await registry.bind()
+        } catch let error as IOError {
+            throw ToolError(.failed, "cannot listen on \(listen): \(ToolError.text(ofErrno: error.errnoCode))")
+        }
+        var address = listen
+        address.port = bound.port ?? listen.port
+        logger.notice(
+            "serving",
+            metadata: [
+                "store": "\(store.path)", "listen": "\(address)", "settle": "\(settle.rawValue)", "cache": "\(cache)",
+                "level": "\(tuning.level)", "workers": "\(tuning.workers)", "io-threads": "\(ioThreads)",
+                "frame-cache": "\(frameCache)",
+            ])
+        // Started in this order and stopped in reverse: signals are caught before anybody is told that we listen.
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: control), .init(service: registry),
+                    .init(service: Announcement(line: "listening on http://\(address)")),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quieter(logger)))
+        try await group.run()
+    }
+
+    /// The service group tells every step at levels that are ours for what matters.
+    private static func quieter(_ logger: Logger) -> Logger {
+        var logger = logger
+        if logger.logLevel > .debug { logger.logLevel = max(logger.logLevel, .warning) }
+        return logger
+    }
+}
+
+/// Says on standard output that the server is there, once everything before it runs.
+private struct Announcement: Service {
+    let line: String
+
+    func run() async throws {
+        try Output.write(line + "\n")
+        try await gracefulShutdown()
+    }
+}
