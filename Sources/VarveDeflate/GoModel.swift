@@ -81,10 +81,12 @@ final class GoModel: TokenModel {
             next += 1
         }
         pendingHistory = next
+        historyEnd = at
     }
 
     /// The first history position whose hash needs bytes that were not yet known to exist.
     private var pendingHistory = 0
+    private var historyEnd = 0
 
     @inline(__always)
     private func hash(_ position: Int) -> Int {
@@ -134,7 +136,7 @@ final class GoModel: TokenModel {
         var left = maxTokens
         let text = plain
         let insertEnd = inputEnd &- 3
-        while pendingHistory < at && pendingHistory < insertEnd {
+        while pendingHistory < historyEnd && pendingHistory < insertEnd {
             insert(pendingHistory)
             pendingHistory += 1
         }
