@@ -17,9 +17,24 @@ typedef void varve_sha256_compress(uint32_t *state, const uint8_t *data, size_t 
 varve_sha256_compress varve_sha256_compress_portable;
 #if defined(__x86_64__)
 varve_sha256_compress varve_sha256_compress_shani;
-/// The same for two independent messages, `blocks` blocks of each.
-void varve_sha256_compress_shani_two(
-    uint32_t *stateA, const uint8_t *dataA, uint32_t *stateB, const uint8_t *dataB, size_t blocks);
+
+/// A message that is being hashed beside others: its state and a run of blocks of it that lie together; then what only
+/// the scheduler in sha256_pieces.c needs: the whole length, the last bytes that fill no block, where the digest goes
+/// (NULL: no piece is in this lane), and room for the padded end.
+typedef struct {
+    uint32_t state[8];
+    const uint8_t *run;
+    size_t blocks;
+    uint64_t length;
+    const uint8_t *rest;
+    uint8_t *out;
+    int ending;
+    uint8_t last[2 * varve_sha256_block];
+} varve_sha256_lane;
+
+/// Absorbs the first `blocks` blocks of the runs of two or three lanes into their states. Moves no run forward.
+void varve_sha256_compress_shani_two(varve_sha256_lane *lanes, size_t blocks);
+void varve_sha256_compress_shani_three(varve_sha256_lane *lanes, size_t blocks);
 #elif defined(__aarch64__)
 varve_sha256_compress varve_sha256_compress_armv8;
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 //
-// Two SHA-256 at a time. A lane works on one message, in runs of blocks that lie together: the blocks of the data, then
-// the padded last one or two from the lane's own buffer. Both lanes advance by the shorter of their runs; a lane whose
-// message has ended takes the next piece at once, so that both are busy until fewer than two messages are left.
+// Several SHA-256 at a time. A lane works on one message, in runs of blocks that lie together: the blocks of the data,
+// then the padded last one or two from the lane's own buffer. All lanes advance by the shortest of their runs; a lane
+// whose message has ended takes the next piece at once, so that all are busy until fewer messages than lanes are left.
 #include "cpu_features.h"
 #include "sha256.h"
 #include "varve_kernels.h"
@@ -21,17 +21,9 @@ typedef struct {
     uint8_t *out;
 } queue;
 
-typedef struct {
-    uint32_t state[8];
-    const uint8_t *run;
-    size_t blocks;
-    /// The piece that is being hashed: its whole length, its last bytes that fill no block, where its digest goes.
-    uint64_t length;
-    const uint8_t *rest;
-    uint8_t *out;
-    int ending;
-    uint8_t last[2 * varve_sha256_block];
-} lane;
+typedef varve_sha256_lane lane;
+
+enum { lanesMax = 3 };
 
 static void take(lane *lane, const uint8_t *data, uint32_t length, uint8_t *out) {
     memcpy(lane->state, varve_sha256_initial, sizeof lane->state);
@@ -40,6 +32,12 @@ static void take(lane *lane, const uint8_t *data, uint32_t length, uint8_t *out)
     lane->length = length;
     lane->rest = data + (length - length % varve_sha256_block);
     lane->out = out;
+    lane->ending = 0;
+}
+
+static void empty(lane *lane) {
+    lane->blocks = 0;
+    lane->out = NULL;
     lane->ending = 0;
 }
 
@@ -62,24 +60,38 @@ static int refill(lane *lane, queue *queue) {
     return 1;
 }
 
+static void move(lane *to, const lane *from) {
+    *to = *from;
+    if (from->ending) to->run = to->last + (from->run - from->last);
+}
+
 static void advance(lane *lane, size_t blocks) {
     lane->run += blocks * varve_sha256_block;
     lane->blocks -= blocks;
 }
 
-static void work(lane *a, lane *b, queue *queue) {
-    int busyA = refill(a, queue), busyB = refill(b, queue);
-    while (busyA && busyB) {
-        const size_t blocks = a->blocks < b->blocks ? a->blocks : b->blocks;
-        varve_sha256_compress_shani_two(a->state, a->run, b->state, b->run, blocks);
-        advance(a, blocks);
-        advance(b, blocks);
-        busyA = refill(a, queue);
-        busyB = refill(b, queue);
+/// Hashes what is in the lanes and in the queue, to the end.
+static void work(lane *lanes, queue *queue) {
+    int busy = 0;
+    for (int index = 0; index < lanesMax; index++) {
+        // Busy lanes stand first: a lane that stays empty, now or later, gives its place to the last one.
+        if (!refill(&lanes[index], queue)) continue;
+        if (busy != index) move(&lanes[busy], &lanes[index]);
+        busy++;
     }
-    for (lane *const left = busyA ? a : b; busyA || busyB; busyA = busyB = refill(left, queue)) {
-        varve_sha256_compress_shani(left->state, left->run, left->blocks);
-        advance(left, left->blocks);
+    while (busy > 0) {
+        size_t blocks = lanes[0].blocks;
+        for (int index = 1; index < busy; index++)
+            if (lanes[index].blocks < blocks) blocks = lanes[index].blocks;
+        if (busy == 3) varve_sha256_compress_shani_three(lanes, blocks);
+        else if (busy == 2) varve_sha256_compress_shani_two(lanes, blocks);
+        else varve_sha256_compress_shani(lanes[0].state, lanes[0].run, blocks);
+        for (int index = busy - 1; index >= 0; index--) {
+            advance(&lanes[index], blocks);
+            if (refill(&lanes[index], queue)) continue;
+            busy--;
+            if (index != busy) move(&lanes[index], &lanes[busy]);
+        }
     }
 }
 
@@ -101,10 +113,9 @@ void varve_sha256_pieces(
 #if defined(__x86_64__)
     if ((features & varve_cpu_sha256) && count > 1) {
         queue queue = {base, offsets, lengths, 0, count, out};
-        lane a, b;
-        a.blocks = b.blocks = 0;
-        a.out = b.out = NULL;
-        work(&a, &b, &queue);
+        lane lanes[lanesMax];
+        for (int index = 0; index < lanesMax; index++) empty(&lanes[index]);
+        work(lanes, &queue);
         return;
     }
 #endif
@@ -119,32 +130,31 @@ void varve_sha256_pieces_and_stream(
         const size_t taken = complete_block(digest, stream, streamLength);
         const size_t blocks = (streamLength - taken) / varve_sha256_block;
         queue queue = {base, offsets, lengths, 0, count, out};
-        lane a, b;
-        // Lane a begins with the stream's whole blocks, as a message without an end.
-        memcpy(a.state, digest->state, sizeof a.state);
-        a.run = stream + taken;
-        a.blocks = blocks;
-        a.out = NULL;
-        b.blocks = 0;
-        b.out = NULL;
-        // Pieces until the stream has been absorbed, then its state is kept and the lane is free for pieces too.
-        int busy = refill(&b, &queue);
-        while (a.blocks > 0 && busy) {
-            const size_t run = a.blocks < b.blocks ? a.blocks : b.blocks;
-            varve_sha256_compress_shani_two(a.state, a.run, b.state, b.run, run);
-            advance(&a, run);
-            advance(&b, run);
-            busy = refill(&b, &queue);
+        lane lanes[lanesMax];
+        for (int index = 0; index < lanesMax; index++) empty(&lanes[index]);
+        // The first lane begins with the stream's whole blocks, as a message without an end, the second with a piece.
+        // Two lanes and not three: the stream can not be cut in two, so the more it waits for pieces, the later it
+        // is done.
+        lane *const first = &lanes[0], *const second = &lanes[1];
+        memcpy(first->state, digest->state, sizeof first->state);
+        first->run = stream + taken;
+        first->blocks = blocks;
+        int busy = refill(second, &queue);
+        while (first->blocks > 0 && busy) {
+            const size_t run = first->blocks < second->blocks ? first->blocks : second->blocks;
+            varve_sha256_compress_shani_two(lanes, run);
+            advance(first, run);
+            advance(second, run);
+            busy = refill(second, &queue);
         }
-        if (a.blocks > 0) {
-            varve_sha256_compress_shani(a.state, a.run, a.blocks);
-            advance(&a, a.blocks);
-        }
-        memcpy(digest->state, a.state, sizeof digest->state);
+        if (first->blocks > 0) varve_sha256_compress_shani(first->state, first->run, first->blocks);
+        first->blocks = 0;
+        // The stream has been absorbed: its state is kept, and the lane is free for pieces too.
+        memcpy(digest->state, first->state, sizeof digest->state);
         const size_t absorbed = taken + blocks * varve_sha256_block;
         digest->length += blocks * varve_sha256_block;
         if (streamLength > absorbed) varve_sha256_update(digest, stream + absorbed, streamLength - absorbed);
-        work(&a, &b, &queue);
+        work(lanes, &queue);
         return;
     }
 #endif

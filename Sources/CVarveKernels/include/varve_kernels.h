@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 //
-// The loops that decide how fast a layer settles and how fast it is served: content-defined cuts, SHA-256 on two
+// The loops that decide how fast a layer settles and how fast it is served: content-defined cuts, SHA-256 on
 // interleaved lanes, CRC-32C. Every function picks its kernel once, at run time, by what the CPU can do; all kernels of
 // a function give the same answers, and for the cuts those answers are part of the on-disk format.
 #pragma once
@@ -57,11 +57,11 @@ void varve_sha256_update(varve_sha256 *digest, const uint8_t *data, size_t lengt
 void varve_sha256_finish(varve_sha256 *digest, uint8_t *out);
 
 /// SHA-256 of `count` pieces `base[offsets[i] ..< offsets[i] + lengths[i]]`, into `out[32 * i ..< 32 * i + 32]`.
-/// Two pieces are hashed at a time where the CPU has SHA instructions.
+/// Several pieces are hashed at a time where the CPU has SHA instructions for it.
 void varve_sha256_pieces(
     const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count, uint8_t *out);
 
-/// The same, while the other lane also absorbs `stream[0 ..< streamLength]` into `digest`.
+/// The same, while another lane also absorbs `stream[0 ..< streamLength]` into `digest`.
 void varve_sha256_pieces_and_stream(
     const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count, uint8_t *out,
     varve_sha256 *digest, const uint8_t *stream, size_t streamLength);
