@@ -14,8 +14,11 @@ extension Committer {
         case failed(IndexError)
     }
 
-    /// Commits a batch.
-    /// - Returns: Each body's error, or nil if it is durable.
+    /// Bytes of journal records after which a batch takes no further body.
+    private static let journalMaximumBytes = 32 << 20
+
+    /// Commits a batch, or as much of its beginning as is enough at a time.
+    /// - Returns: For one or more of the first bodies, the error, or nil if it is durable.
     func commit(_ batch: [Item]) -> [(any Error)?] {
         environment.writer.lock()
         defer { environment.writer.unlock() }
@@ -26,7 +29,7 @@ extension Committer {
                 try environment.growIfNearlyFull()
                 switch attempt(batch) {
                 case .done(let errors):
-                    count(bodies: batch.count, repeats: repeats)
+                    count(bodies: errors.count, repeats: repeats)
                     return errors
                 case .mapFull:
                     repeats &+= 1
@@ -83,7 +86,7 @@ extension Committer {
                 buffer.truncate(to: recordsBefore)
                 errors.append(error)
             }
-            if fault.error != nil { break }
+            if fault.error != nil || buffer.byteCount >= Committer.journalMaximumBytes { break }
         }
         return errors
     }

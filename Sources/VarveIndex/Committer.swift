@@ -104,11 +104,12 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
     package func commit<Value>(_ body: (borrowing WriteTransaction) throws -> Value) throws -> Value {
         precondition(ReadDepth.current == 0, "a commit inside a read could wait for itself")
         let answer = Answer<Value>()
-        // The closures live as long as this call waits for them, and run before it goes on: they only seem to escape.
+        // The body only seems to escape: the committer's thread lets go of it before it wakes this one.
         try withoutActuallyEscaping(body) { body in
+            answer.body = body
             add(
                 Item(
-                    body: { (transaction) in answer.value = try body(transaction) },
+                    body: { (transaction) in answer.value = try answer.body?(transaction) },
                     completion: { error in answer.end(error) }))
             if let error = answer.wait() { throw error }
         }
@@ -141,8 +142,12 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
 
     fileprivate func run() {
         while let batch = nextBatch() {
-            let errors = commit(batch)
-            for (item, error) in zip(batch, errors) { item.completion(error) }
+            var rest = batch[...]
+            while !rest.isEmpty {
+                let errors = commit(Array(rest))
+                for (item, error) in zip(rest, errors) { item.completion(error) }
+                rest = rest.dropFirst(errors.count)
+            }
         }
         monitor.locked {
             hasEnded = true
@@ -175,8 +180,10 @@ private final class Answer<Value>: @unchecked Sendable {  // handed from thread 
     private var isDone = false
     private var error: (any Error)?
     var value: Value?
+    var body: ((borrowing WriteTransaction) throws -> Value)?
 
     func end(_ error: (any Error)?) {
+        body = nil
         monitor.locked {
             self.error = error
             isDone = true

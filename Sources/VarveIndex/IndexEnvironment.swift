@@ -44,6 +44,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     private var activeReaders = 0
     private var isGrowing = false
     private var isClosed = false
+    private var hasNoMap = false
     private var idleReaders: [OpaquePointer] = []
     private var poison: IndexError?
 
@@ -127,9 +128,9 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
         gate.lock()
         // A reader inside a reader of the same thread must not wait for a growth that waits for the outer one.
         while isGrowing && ReadDepth.current == 0 { gate.wait() }
-        guard !isClosed else {
+        guard !isClosed, !hasNoMap else {
             gate.unlock()
-            throw IndexError(.closed, call: "index")
+            throw IndexError(.closed, call: "index", detail: hasNoMap ? "its map is lost" : "")
         }
         activeReaders += 1
         let idle = idleReaders.popLast()
@@ -214,14 +215,17 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
         if used > map - slack, map < options.maximumMapSizeBytes { try grow() }
     }
 
-    /// Makes the map twice as large. The writer lock is held and no write transaction is open.
-    /// - Throws: an error that `isFull` at the configured limit.
+    /// Makes the map twice as large, or less where the address space has not that much. The writer lock is held and no
+    /// write transaction is open.
+    /// - Throws: an error that `isFull` at the configured limit, and where there is no room for a larger one.
     func grow() throws(IndexError) {
         let (map, _) = mapUse()
-        guard map < options.maximumMapSizeBytes else {
-            throw IndexError(.returnCode(MDB_MAP_FULL), call: "index", detail: "the map has its largest size")
+        var size = min(map * 2, options.maximumMapSizeBytes)
+        // LMDB gives the old mapping up before it tries to make the new one: so it is tried before.
+        while size > map, !IndexEnvironment.canMap(size) { size = map + (size - map) / 2 }
+        guard size >= map + min(map, 1 << 20) else {
+            throw IndexError(.returnCode(MDB_MAP_FULL), call: "index", detail: "the map can not grow")
         }
-        let size = min(max(map * 2, 1 << 20), options.maximumMapSizeBytes)
         gate.lock()
         isGrowing = true
         while activeReaders > 0 { gate.wait() }
@@ -229,14 +233,22 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
         idleReaders = []
         let returnCode = mdb_env_set_mapsize(handle, Int(clamping: size))
         isGrowing = false
+        if returnCode != MDB_SUCCESS { hasNoMap = true }
         gate.wakeAll()
         gate.unlock()
         guard returnCode == MDB_SUCCESS else {
-            // The old mapping is gone when the new one can not be made: nothing can be read or written any more.
             let error = IndexError(.returnCode(returnCode), call: "mdb_env_set_mapsize")
             poison(error)
             throw error
         }
+    }
+
+    private static func canMap(_ byteCount: UInt64) -> Bool {
+        guard let size = Int(exactly: byteCount) else { return false }
+        let probe = mmap(nil, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let probe, probe != MAP_FAILED else { return false }
+        munmap(probe, size)
+        return true
     }
 
     /// Bytes of the map, and bytes of it that the file has ever used.

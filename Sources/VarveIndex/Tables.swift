@@ -8,7 +8,7 @@ struct Tables: Sendable {
     /// A named table. None allows duplicate keys: such tables have lost data in LMDB and its kin.
     enum Name: String, CaseIterable {
         case meta, blobs, inline, chunks, packs, packIDs, repositories, links, holders, manifests, tags, referrers
-        case queue, queued
+        case queue, queued, forwards
 
         /// Flags beyond the default. The chunks' keys are numbers compared as such: a lookup takes a tenth less time
         /// than with byte strings of the same length.
@@ -29,6 +29,7 @@ struct Tables: Sendable {
     private(set) var referrers: MDB_dbi = 0
     private(set) var queue: MDB_dbi = 0
     private(set) var queued: MDB_dbi = 0
+    private(set) var forwards: MDB_dbi = 0
 
     /// Opens every table in `transaction`; makes those that are missing if `creating`.
     init(opening transaction: OpaquePointer, creating: Bool) throws(IndexError) {
@@ -60,6 +61,7 @@ struct Tables: Sendable {
             case .referrers: referrers
             case .queue: queue
             case .queued: queued
+            case .forwards: forwards
             }
         }
         set {
@@ -78,6 +80,7 @@ struct Tables: Sendable {
             case .referrers: referrers = newValue
             case .queue: queue = newValue
             case .queued: queued = newValue
+            case .forwards: forwards = newValue
             }
         }
     }
