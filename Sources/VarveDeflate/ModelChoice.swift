@@ -6,6 +6,7 @@ enum ModelChoice: Equatable {
     case generic(GenericModel.Parameters)
     case chain(ChainModel.Parameters)
     case go(GoModel.Parameters)
+    case klauspost(KlauspostModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -20,6 +21,7 @@ enum ModelChoice: Equatable {
         case .generic: return .history
         case .chain(let p): return p.level > 3 ? .history : .tokens(98_304)
         case .go(let p): return p.level > 3 ? .history : .tokens(98_304)
+        case .klauspost: return .tokens(2 * 65535)
         }
     }
 
@@ -29,6 +31,7 @@ enum ModelChoice: Equatable {
         case .generic(let p): return [0, p.hashBytes, p.depth]
         case .chain(let p): return [p.gnu ? 2 : 1, p.level, p.memLevel]
         case .go(let p): return [3, p.level, 0]
+        case .klauspost(let p): return [4, p.level, p.era.rawValue]
         }
     }
 
@@ -44,6 +47,9 @@ enum ModelChoice: Equatable {
         case 3:
             guard (2...9).contains(raw[1]) else { return nil }
             self = .go(.init(level: raw[1]))
+        case 4:
+            guard (1...6).contains(raw[1]), let era = KlauspostModel.Era(rawValue: raw[2]) else { return nil }
+            self = .klauspost(.init(level: raw[1], era: era))
         default: return nil
         }
     }
@@ -53,6 +59,7 @@ enum ModelChoice: Equatable {
         case .generic(let p): return SegmentWalk(parameters: parameters, model: GenericModel(p))
         case .chain(let p): return SegmentWalk(parameters: parameters, model: ChainModel(p))
         case .go(let p): return SegmentWalk(parameters: parameters, model: GoModel(p))
+        case .klauspost(let p): return SegmentWalk(parameters: parameters, model: KlauspostModel(p))
         }
     }
 
@@ -63,6 +70,8 @@ enum ModelChoice: Equatable {
         case .chain(let p):
             return p.gnu ? "gzip-\(p.level)" : "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
         case .go(let p): return "go1.26-\(p.level)"
+        case .klauspost(let p):
+            return "klauspost-\(p.level)" + (p.era == .before1_15_10 ? "-old" : "")
         }
     }
 }

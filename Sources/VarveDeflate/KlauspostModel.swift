@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The match search of klauspost/compress (and so of pgzip, and of Go from 1.27 on), levels 1-6: text comes in pieces of
+/// 65535 bytes, hash tables hold only visited positions, and are looked up without chains.
+///
+/// The levels differ in tables and in how a found match is improved; each lives in an extension of its own.
+final class KlauspostModel: TokenModel {
+    /// The releases whose output differs.
+    enum Era: Int {
+        /// Up to 1.15.9.
+        case before1_15_10 = 0
+        /// From 1.15.11 on; since 1.18.4 also Go 1.27's (the difference there is in where blocks end, which plans hold).
+        case since1_15_11 = 1
+    }
+
+    struct Parameters: Equatable {
+        var level = 5
+        var era = Era.since1_15_11
+    }
+
+    static let farthest = 32768
+    /// Lookups stop so many bytes before the end of a piece.
+    static let margin = 11
+    /// Shorter input before a flush is not searched and forgets the past.
+    static let pieceMin = 128
+    private static let never = Int32(-1 << 30)
+
+    let parameters: Parameters
+    /// How many bytes at a longer match's start may differ, to be mended backwards.
+    let skipBeginning: Int
+    /// Last position by short hash.
+    let table: UnsafeMutablePointer<Int32>
+    /// Last two positions by long hash.
+    let longTable: UnsafeMutablePointer<Int32>
+    private static let tableCount = 1 << 15
+    private static let longCount = 1 << 18
+    private let nothing: UnsafeMutablePointer<UInt8>
+
+    private(set) var plain: UnsafePointer<UInt8>
+    private(set) var position = 0
+    /// No text before this is known.
+    private(set) var floor = 0
+
+    init(_ parameters: Parameters) {
+        self.parameters = parameters
+        skipBeginning = parameters.era == .before1_15_10 ? 0 : 2
+        table = .allocate(capacity: Self.tableCount * 4)
+        table.initialize(repeating: Self.never, count: Self.tableCount * 4)
+        longTable = .allocate(capacity: Self.longCount)
+        longTable.initialize(repeating: Self.never, count: Self.longCount)
+        nothing = .allocate(capacity: 16)
+        nothing.initialize(repeating: 0, count: 16)
+        plain = UnsafePointer(nothing)
+    }
+
+    deinit {
+        table.deallocate()
+        longTable.deallocate()
+        nothing.deallocate()
+    }
+
+    func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
+        self.plain = plain
+        clear()
+        position = at
+        floor = at - history
+        if history > 0 {
+            // A dictionary is encoded like text, the output thrown away.
+            var tape = Forget()
+            encode(&tape, floor, at)
+        }
+    }
+
+    private func clear() {
+        table.update(repeating: Self.never, count: parameters.level == 2 ? Self.tableCount * 4 : Self.tableCount)
+        longTable.update(repeating: Self.never, count: Self.longCount)
+    }
+
+    func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
+        let from = position
+        if stopAt <= from { return }
+        if stopAt - from < Self.pieceMin {
+            var at = from
+            literals(&oracle, &at, stopAt, stopAt)
+            clear()
+            floor = stopAt
+        } else {
+            encode(&oracle, from, stopAt)
+        }
+        position = stopAt
+    }
+
+    private func encode<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
+        if end - from < 2 + Self.margin {
+            var at = from
+            literals(&oracle, &at, end, end)
+            return
+        }
+        switch parameters.level {
+        case 6: encode6(&oracle, from, end)
+        default: encode5(&oracle, from, end)
+        }
+    }
+
+    // MARK: what all levels use
+
+    @inline(__always)
+    func load64(_ at: Int) -> UInt64 { UnsafeRawPointer(plain + at).loadUnaligned(as: UInt64.self) }
+    @inline(__always)
+    func load32(_ at: Int) -> UInt32 { UnsafeRawPointer(plain + at).loadUnaligned(as: UInt32.self) }
+
+    @inline(__always)
+    func hash4(_ value: UInt64) -> Int {
+        Int((UInt32(truncatingIfNeeded: value) &* 2_654_435_761) &>> 17)
+    }
+    @inline(__always)
+    func hash7(_ value: UInt64) -> Int {
+        Int(((value &<< 8) &* 58_295_818_150_454_627) &>> 49)
+    }
+
+    /// Whether text at `from` may be copied to `to`.
+    @inline(__always)
+    func reachable(_ to: Int, _ from: Int) -> Bool {
+        UInt(bitPattern: to &- from &- 1) < UInt(Self.farthest &- 1)
+    }
+
+    /// Length of the match at `a` with `b`, both four bytes in, so that the whole has at most 258.
+    @inline(__always)
+    func length(_ a: Int, _ b: Int, _ end: Int) -> Int {
+        Matching.length(plain + a, plain + b, min(254, end &- a))
+    }
+    /// Length of the match without a bound but the piece's end.
+    @inline(__always)
+    func lengthLong(_ a: Int, _ b: Int, _ end: Int) -> Int {
+        Matching.length(plain + a, plain + b, end &- a)
+    }
+
+    @inline(__always)
+    func pushLong(_ slot: Int, _ position: Int) {
+        let entry = longTable + slot &* 2
+        entry[1] = entry[0]
+        entry[0] = Int32(truncatingIfNeeded: position)
+    }
+
+    /// Proposes literals from `at` to `to`.
+    /// - Returns: False at a departure; `at` is then behind the real token.
+    @inline(__always)
+    @discardableResult
+    func literals<O: TokenOracle>(_ oracle: inout O, _ at: inout Int, _ to: Int, _ end: Int) -> Bool {
+        while at < to {
+            let byte = plain[at]
+            let real = oracle.next(UInt32(byte), literal: byte, limit: end &- at)
+            if Token.isMatch(real) {
+                at &+= Token.length(real)
+                return false
+            }
+            at &+= 1
+        }
+        return true
+    }
+
+    /// Proposes a match of any length, cut into tokens the way the encoder does.
+    /// - Returns: False at a departure; `at` is then behind the real token.
+    @inline(__always)
+    func match<O: TokenOracle>(_ oracle: inout O, _ at: inout Int, _ length: Int, _ distance: Int, _ end: Int) -> Bool {
+        var left = length
+        while left > 0 {
+            // No token may be left over that is shorter than three bytes.
+            let part = left <= 258 ? left : (left > 261 ? 258 : 255)
+            let token = Token.match(length: part, distance: distance)
+            let real = oracle.next(token, literal: plain[at], limit: end &- at)
+            at &+= Token.span(real)
+            if real != token { return false }
+            left &-= part
+        }
+        return true
+    }
+
+    /// The rest of a piece as literals, however many departures there are.
+    func rest<O: TokenOracle>(_ oracle: inout O, _ at: inout Int, _ end: Int) {
+        while at < end { literals(&oracle, &at, end, end) }
+    }
+
+    /// An oracle for dictionaries: nobody wants the tokens.
+    private struct Forget: TokenOracle {
+        static var isVirtual: Bool { true }
+        static var isWriting: Bool { false }
+        var known: UInt32 { 0 }
+        var index: Int { 0 }
+        @inline(__always)
+        mutating func next(_ predicted: UInt32, literal: UInt8, limit: Int) -> UInt32 { predicted }
+        @inline(__always)
+        mutating func push(_ token: UInt32) {}
+        @inline(__always)
+        mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int { value }
+    }
+}
