@@ -43,7 +43,7 @@ struct KillCommand: ParsableCommand {
             } else {
                 .varve(program: try common.varveProgram(), arguments: serveArgument)
             }
-        let work = try TemporaryFolder(in: common.work, prefix: "varve-kill")
+        var work = try TemporaryFolder(in: common.work, prefix: "varve-kill")
         var rig = KillRig(server: kind)
         rig.rounds = rounds
         rig.seed = common.seed
@@ -70,7 +70,11 @@ struct KillCommand: ParsableCommand {
         table.add("other troubles", "\(report.troubles.count)")
         print(table.text)
         for line in (report.lost + report.altered + report.troubles).prefix(50) { print(line) }
-        if !report.passed { throw ExitCode(1) }
+        if !report.passed {
+            work.isKept = true
+            note("left for a look: \(work.path)")
+            throw ExitCode(1)
+        }
     }
 }
 

@@ -8,6 +8,9 @@ import Glibc
 package struct TemporaryFolder: ~Copyable {
     package let path: String
 
+    /// Leaves the folder behind: what went wrong in it has to be looked at.
+    package var isKept = ProcessInfo.processInfo.environment["KEEP_TEST_DIRS"] != nil
+
     /// - Parameter parent: Where to make it; the disk that is measured is the one this lies on. Default: `TMPDIR` or `/tmp`.
     package init(in parent: String? = nil, prefix: String = "varve-rig") throws {
         let folder = parent ?? FileManager.default.temporaryDirectory.path
@@ -18,7 +21,7 @@ package struct TemporaryFolder: ~Copyable {
     }
 
     deinit {
-        if ProcessInfo.processInfo.environment["KEEP_TEST_DIRS"] == nil {
+        if !isKept {
             try? FileManager.default.removeItem(atPath: path)
         }
     }
