@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The SHA-256 of a chunk: 32 bytes, held inline.
+package struct ChunkDigest: Hashable, Sendable {
+    private let words: SIMD4<UInt64>
+
+    /// The 32 bytes at `bytes`, any alignment.
+    package init(loading bytes: UnsafeRawPointer) {
+        words = bytes.loadUnaligned(as: SIMD4<UInt64>.self)
+    }
+
+    /// Writes the 32 bytes to `target`, any alignment.
+    package func store(to target: UnsafeMutableRawPointer) {
+        target.storeBytes(of: words, as: SIMD4<UInt64>.self)
+    }
+
+    /// The first sixteen bytes as two little-endian numbers, the index's key.
+    package var prefix16: (UInt64, UInt64) { (UInt64(littleEndian: words[0]), UInt64(littleEndian: words[1])) }
+
+    /// The 32 bytes.
+    package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+}
