@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOCore
+
+/// What the handlers of one connection know of each other. For its event loop alone.
+final class ConnectionState {
+    /// Requests whose head has come and whose response has not ended.
+    private(set) var open = 0
+    /// Whether a request's body is still coming.
+    private(set) var isReceiving = false
+    /// Since when there is no request.
+    private(set) var idleSince = NIODeadline.now()
+    /// Since when the bytes of a head have been coming.
+    var headSince: NIODeadline?
+    /// Whether a close should leave the peer time to read the last response (RFC 9112, section 9.6).
+    var closesGently = false
+    /// Whether the server is stopping: the connection closes when its request is answered.
+    var isDraining = false
+
+    /// A head has come.
+    func requestBegan() {
+        open += 1
+        isReceiving = true
+        headSince = nil
+    }
+
+    /// A request's last byte has come.
+    func requestEnded() { isReceiving = false }
+
+    /// A response's last byte was written.
+    func responseEnded() {
+        open -= 1
+        if open <= 0 { idleSince = .now() }
+    }
+
+    /// Whether nothing is going on.
+    var isIdle: Bool { open <= 0 && !isReceiving }
+}

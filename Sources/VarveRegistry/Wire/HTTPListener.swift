@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import ServiceLifecycle
+
+/// An HTTP/1.1 server on one socket: accepts, sets up each connection's handlers, runs a task for each, and ends them in
+/// good order.
+struct HTTPListener: Sendable {
+    typealias ServerChannel = NIOAsyncChannel<NIOAsyncChannel<RequestPart, Never>?, Never>
+
+    let api: any API
+    let settings: RegistrySettings
+    let logger: Logger
+    let drain = Drain()
+
+    /// Binds to an address.
+    func bind(to address: SocketAddress) async throws -> ServerChannel {
+        try await bootstrap().bind(to: address) { [self] channel in initialize(channel) }
+    }
+
+    /// Takes a socket that is bound already.
+    func bind(socket: NIOBSDSocket.Handle) async throws -> ServerChannel {
+        try await bootstrap().bind(socket) { [self] channel in initialize(channel) }
+    }
+
+    /// Serves until the channel closes, a graceful shutdown has ended, or the task is cancelled.
+    func run(_ server: ServerChannel) async throws {
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await server.executeThenClose { accepted in
+                    try await withThrowingDiscardingTaskGroup { group in
+                        for try await channel in accepted {
+                            guard let channel else { continue }
+                            group.addTask {
+                                await Connection(
+                                    channel: channel, api: api, settings: settings, drain: drain, logger: logger
+                                ).run()
+                            }
+                        }
+                    }
+                }
+            } onGracefulShutdown: {
+                drain.begin()
+                server.channel.close(promise: nil)
+                server.channel.eventLoop.scheduleTask(in: TimeAmount(fractional: settings.shutdownSeconds)) {
+                    drain.cut()
+                }
+            }
+        } onCancel: {
+            drain.begin()
+            drain.cut()
+            server.channel.close(promise: nil)
+        }
+    }
+
+    private func bootstrap() -> ServerBootstrap {
+        ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(.recvAllocator, value: RequestGuard.reads(large: false, settings: settings))
+    }
+
+    private func initialize(_ channel: any Channel) -> EventLoopFuture<NIOAsyncChannel<RequestPart, Never>?> {
+        guard !drain.hasBegun, drain.add(channel, most: settings.connectionsMax) else {
+            logger.warning("connection refused, too many are open or the server is stopping")
+            return channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(ConnectionRefusal())
+                return nil
+            }
+        }
+        return channel.eventLoop.makeCompletedFuture {
+            if channel.remoteAddress?.port != nil {
+                try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+            }
+            var limits = NIOHTTPDecoderLimitConfiguration()
+            limits.maxHeaderFieldSize = settings.headerFieldBytesMax
+            limits.maxHeaderListSize = settings.headerBytesMax
+            limits.maxHeaderFieldCount = settings.headerFieldsMax
+            let state = ConnectionState()
+            let pipeline = channel.pipeline.syncOperations
+            try pipeline.addHandlers([
+                ConnectionGuard(state: state, settings: settings),
+                HTTPResponseEncoder(),
+                ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: limits)),
+                RequestGuard(state: state, settings: settings),
+                NIOHTTPResponseHeadersValidator(),
+                HTTPServerPipelineHandler(),
+                WireAdapter(state: state, sendFileBytes: settings.sendFileBytes),
+            ])
+            return try NIOAsyncChannel<RequestPart, Never>(
+                wrappingChannelSynchronously: channel,
+                configuration: .init(
+                    backPressureStrategy: .init(lowWatermark: 1, highWatermark: 2),
+                    isOutboundHalfClosureEnabled: false, inboundType: RequestPart.self, outboundType: Never.self))
+        }
+    }
+}
+
+/// Answers a connection that there is no room for, and closes it.
+private final class ConnectionRefusal: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    func channelActive(context: ChannelHandlerContext) {
+        let response =
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        context.writeAndFlush(NIOAny(context.channel.allocator.buffer(string: response)), promise: nil)
+        context.close(mode: .all, promise: nil)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+}
