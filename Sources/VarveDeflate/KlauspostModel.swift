@@ -98,6 +98,10 @@ final class KlauspostModel: TokenModel {
             return
         }
         switch parameters.level {
+        case 1: encode1(&oracle, from, end)
+        case 2: encode2(&oracle, from, end)
+        case 3: encode3(&oracle, from, end)
+        case 4: encode4(&oracle, from, end)
         case 6: encode6(&oracle, from, end)
         default: encode5(&oracle, from, end)
         }

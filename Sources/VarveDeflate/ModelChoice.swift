@@ -6,6 +6,7 @@ enum ModelChoice: Equatable {
     case generic(GenericModel.Parameters)
     case chain(ChainModel.Parameters)
     case go(GoModel.Parameters)
+    case goFast
     case klauspost(KlauspostModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
@@ -21,7 +22,7 @@ enum ModelChoice: Equatable {
         case .generic: return .history
         case .chain(let p): return p.level > 3 ? .history : .tokens(98_304)
         case .go(let p): return p.level > 3 ? .history : .tokens(98_304)
-        case .klauspost: return .tokens(2 * 65535)
+        case .goFast, .klauspost: return .tokens(2 * 65535)
         }
     }
 
@@ -31,6 +32,7 @@ enum ModelChoice: Equatable {
         case .generic(let p): return [0, p.hashBytes, p.depth]
         case .chain(let p): return [p.gnu ? 2 : 1, p.level, p.memLevel]
         case .go(let p): return [3, p.level, 0]
+        case .goFast: return [5, 1, 0]
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         }
     }
@@ -50,6 +52,7 @@ enum ModelChoice: Equatable {
         case 4:
             guard (1...6).contains(raw[1]), let era = KlauspostModel.Era(rawValue: raw[2]) else { return nil }
             self = .klauspost(.init(level: raw[1], era: era))
+        case 5: self = .goFast
         default: return nil
         }
     }
@@ -59,6 +62,7 @@ enum ModelChoice: Equatable {
         case .generic(let p): return SegmentWalk(parameters: parameters, model: GenericModel(p))
         case .chain(let p): return SegmentWalk(parameters: parameters, model: ChainModel(p))
         case .go(let p): return SegmentWalk(parameters: parameters, model: GoModel(p))
+        case .goFast: return SegmentWalk(parameters: parameters, model: GoFastModel())
         case .klauspost(let p): return SegmentWalk(parameters: parameters, model: KlauspostModel(p))
         }
     }
@@ -70,6 +74,7 @@ enum ModelChoice: Equatable {
         case .chain(let p):
             return p.gnu ? "gzip-\(p.level)" : "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
         case .go(let p): return "go1.26-\(p.level)"
+        case .goFast: return "go1.26-1"
         case .klauspost(let p):
             return "klauspost-\(p.level)" + (p.era == .before1_15_10 ? "-old" : "")
         }

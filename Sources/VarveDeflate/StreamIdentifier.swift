@@ -105,7 +105,8 @@ struct StreamPrefix {
             tokenRule = observed
             for level in 1...9 where n == 1 << (level + 6) - 1 { memLevel = level }
         }
-        for level in [5, 6] {
+        add(.goFast, .plain(65535), .go)
+        for level in [5, 6, 1, 4, 3, 2] {
             add(.klauspost(.init(level: level, era: .since1_15_11)), .plain(65535), .go)
             add(.klauspost(.init(level: level, era: .before1_15_10)), .plain(65535), .go)
         }
