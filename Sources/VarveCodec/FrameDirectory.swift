@@ -108,8 +108,11 @@ package struct FrameDirectory: Sendable, Equatable {
     private static let footerLevel = 3
 
     /// Footer and trailer, which seal a pack when they are written at ``endOffset``.
-    /// - Throws: ``CodecError`` with code `resources`.
-    package func encodedSeal(compressor: inout ZstdCompressor) throws(CodecError) -> [UInt8] {
+    /// - Parameter forwarding: Under which names the pack's chunks were known before.
+    /// - Throws: ``CodecError``: `resources`; `invalidArgument`, `limitExceeded` for a table that no footer can hold.
+    package func encodedSeal(
+        forwarding: ForwardingTable = ForwardingTable(), compressor: inout ZstdCompressor
+    ) throws(CodecError) -> [UInt8] {
         var directory = ByteWriter()
         for entry in entries {
             directory.writeVarint(UInt64(FrameHeader.byteCount + entry.tableBytes))
@@ -119,7 +122,9 @@ package struct FrameDirectory: Sendable, Equatable {
             directory.writeVarint(UInt64(entry.kind.rawValue))
         }
         var writer = ByteWriter()
-        writer.writeVarint(UInt64(0))  // length of the forwarding table
+        let table = try forwarding.encoded()
+        writer.writeVarint(UInt64(table.count))
+        writer.write(table)
         writer.write(UInt32(truncatingIfNeeded: directory.count))
         let start = writer.count
         writer.writeZeros(ZstdCompressor.bound(directory.count))
@@ -130,6 +135,9 @@ package struct FrameDirectory: Sendable, Equatable {
             }
         }
         writer.bytes.removeSubrange((start + count)...)
+        guard writer.count <= Self.footerByteLimit else {
+            throw CodecError(.limitExceeded, "a pack's footer of \(writer.count) bytes")
+        }
         let trailer = PackTrailer(
             footerOffset: endOffset, footerBytes: writer.count, frameCount: entries.count, chunkCount: chunkCount,
             footerChecksum: writer.bytes.withUnsafeBytes { crc32c($0) })
@@ -149,9 +157,8 @@ package struct FrameDirectory: Sendable, Equatable {
             throw CodecError(.checksumMismatch, "a pack's footer is damaged")
         }
         var footer = ByteReader(bytes)
-        guard try footer.readVarint() == 0 else {
-            throw CodecError(.unsupported, "a pack with a forwarding table")
-        }
+        // Whoever makes an index anew reads the table (``ForwardingTable``); readers ask the index.
+        _ = try ForwardingTable.readBytes(from: &footer)
         let directoryBytes = Int(try footer.readUInt32())
         // A frame takes at least five bytes of directory and one byte more than its header in the file.
         guard directoryBytes <= Self.directoryByteLimit, trailer.frameCount <= directoryBytes / 5,
