@@ -101,6 +101,7 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
     /// Runs `body` in the next batch and returns when it is durable; blocks the calling thread.
     ///
     /// Not to be called from a body, nor inside a read: either would wait for itself.
+    @discardableResult
     package func commit<Value>(_ body: (borrowing WriteTransaction) throws -> Value) throws -> Value {
         precondition(ReadDepth.current == 0, "a commit inside a read could wait for itself")
         let answer = Answer<Value>()
@@ -118,6 +119,7 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
     }
 
     /// Runs `body` in the next batch; returns when it is durable.
+    @discardableResult
     package func submit<Value: Sendable>(
         _ body: @escaping @Sendable (borrowing WriteTransaction) throws -> Value
     ) async throws -> Value {

@@ -177,6 +177,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     ///
     /// Nothing goes to the journal: this is for rebuilding and for tests, `Committer` is for everything else. `body` may
     /// run again from the start after the map has grown, so it changes nothing but the transaction.
+    @discardableResult
     package func write<Value: ~Copyable>(
         _ body: (borrowing WriteTransaction) throws(IndexError) -> Value
     ) throws(IndexError) -> Value {

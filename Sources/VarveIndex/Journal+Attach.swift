@@ -48,11 +48,10 @@ extension Journal {
     /// An index that never had a journal must not meet one with content: it is a new index, and the content would be
     /// forgotten.
     private func refuseContent(_ listing: JournalListing) throws(IndexError) {
-        var batches = listing.snapshots.count
-        for segment in listing.segments { batches += try wholeBatches(segment, from: nil).count }
-        guard batches == 0 else {
+        guard listing.snapshots.isEmpty, try contentBatches(listing.segments) == 0 else {
             throw IndexError(.journalAhead, call: "journal", detail: "the index is new, the journal is not")
         }
+        for segment in listing.segments { unlink(path(JournalListing.segmentName(segment))) }
     }
 
     /// Opens the segment of `position` for writing there; false if it does not reach that far.
@@ -84,7 +83,7 @@ extension Journal {
     private func checkLater(than segment: UInt64, _ listing: JournalListing) throws(IndexError) {
         var batches = recovery.cutBatches
         let later = listing.segments.filter { $0 > segment }
-        for sequence in later { batches += try wholeBatches(sequence, from: nil).count }
+        batches += try contentBatches(later)
         guard batches <= 1 else {
             throw IndexError(.journalAhead, call: "journal", detail: "\(batches) batches behind the index")
         }
@@ -98,6 +97,17 @@ extension Journal {
             }
         }
         if !later.isEmpty { try DurableDirectory.synchronize(directory) }
+    }
+
+    /// Whole batches in segments. A segment's header is durable before its first batch is written: one that is damaged
+    /// with more behind it is no trace of a crash, and counts as many.
+    private func contentBatches(_ segments: [UInt64]) throws(IndexError) -> Int {
+        var batches = 0
+        for segment in segments {
+            let found = try wholeBatches(segment, from: nil)
+            batches += found.salt == nil && found.fileBytes > UInt64(JournalHeader.byteCount) ? 1000 : found.count
+        }
+        return batches
     }
 
     /// Whole batches in a segment behind `offset`, the file's length, and its salt if its header is whole.

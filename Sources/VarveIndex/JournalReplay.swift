@@ -81,6 +81,7 @@ extension Journal {
             var scanner = JournalScanner(bytes, salt: header.salt, offset: start)
             var batch: [JournalRecord] = []
             var batchIsDamaged = false
+            var batchStart = UInt64(start)
             var isDone = false
             while !isDone {
                 switch scanner.next() {
@@ -94,10 +95,9 @@ extension Journal {
                 case .batchEnd(let number, let end):
                     try hand(&batch, &found, body)
                     batchIsDamaged = false
+                    batchStart = end
                     found.end = JournalPosition(segment: segment, offset: end, batch: number)
                 case .torn(let offset):
-                    let rest = UInt64(bytes.count) - offset
-                    if isLast { found.tornBytes &+= rest }
                     if !isLast { found.damage.append(.init(file: name, range: offset..<UInt64(bytes.count))) }
                     isDone = true
                 case .end:
@@ -105,7 +105,11 @@ extension Journal {
                 }
             }
             // In the last segment a batch without its end was not acknowledged; elsewhere its end was damaged.
-            if !isLast || batchIsDamaged { try hand(&batch, &found, body) }
+            if isLast && !batchIsDamaged {
+                found.tornBytes &+= UInt64(bytes.count) &- batchStart
+            } else {
+                try hand(&batch, &found, body)
+            }
         }
         report = found
     }

@@ -12,7 +12,8 @@ final class TemporaryDirectory {
     let path: String
 
     init() throws {
-        var template = Array("/tmp/varve-index-XXXXXX".utf8CString)
+        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array((base + "/varve-index-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else { throw IndexError.system("mkdtemp") }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
@@ -67,18 +68,25 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     mutating func digest() -> Digest {
-        next() % 5 == 0 ? Digest(.sha512, bytes: bytes(64))! : Digest(.sha256, bytes: bytes(32))!
+        let algorithm: Digest.Algorithm = next() % 5 == 0 ? .sha512 : .sha256
+        return certain(Digest(algorithm, bytes: bytes(algorithm.byteCount)))
     }
+}
+
+/// The value of what a test wrote itself.
+func certain<Value>(_ value: Value?) -> Value {
+    guard let value else { preconditionFailure("a test's own literal is wrong") }
+    return value
 }
 
 func digest(_ number: Int) -> Digest {
     var generator = SeededGenerator(UInt64(number) &+ 1_000_000)
-    return Digest(.sha256, bytes: generator.bytes(32))!
+    return certain(Digest(.sha256, bytes: generator.bytes(32)))
 }
 
-func repository(_ text: String) -> RepositoryName { RepositoryName(text)! }
+func repository(_ text: String) -> RepositoryName { certain(RepositoryName(text)) }
 
-func tag(_ text: String) -> VarveModel.Tag { VarveModel.Tag(text)! }
+func tag(_ text: String) -> VarveModel.Tag { certain(VarveModel.Tag(text)) }
 
 /// Everything that the journal is there for, in words.
 func catalogue(of environment: IndexEnvironment) throws -> [String] {
@@ -119,10 +127,12 @@ func randomChange(
     _ generator: inout SeededGenerator
 ) -> @Sendable (borrowing WriteTransaction) throws -> Void {
     let name = repository("r\(generator.next() % 4)/x")
-    let item = digest(Int(generator.next() % 12))
+    let number = Int(generator.next() % 12)
+    let item = digest(number)
     let label = tag("t\(generator.next() % 5)")
     let seconds = generator.next() % 1_000_000
-    let bytes = generator.bytes(Int(generator.next() % 300))
+    // A digest names the same bytes always.
+    let bytes = [UInt8](repeating: UInt8(number), count: number * 20)
     let choice = generator.next() % 20
     let subject = generator.next() % 2 == 0 ? digest(Int(generator.next() % 12)) : nil
     return { transaction in
@@ -176,23 +186,28 @@ final class Hold: @unchecked Sendable {  // guarded by its monitor
     }
 }
 
+/// What a completion said.
+struct Outcome {
+    var error: (any Error)?
+}
+
 /// Collects what completions say.
 final class Outcomes: @unchecked Sendable {  // guarded by its monitor
     private let monitor = Monitor()
-    private var errors: [Int: (any Error)?] = [:]
+    private var outcomes: [Int: Outcome] = [:]
 
     func set(_ index: Int, _ error: (any Error)?) {
         monitor.locked {
-            errors[index] = .some(error)
+            outcomes[index] = Outcome(error: error)
             monitor.wakeAll()
         }
     }
 
     /// Waits for the completions of `count` bodies.
-    func wait(for count: Int) -> [Int: (any Error)?] {
+    func wait(for count: Int) -> [Int: Outcome] {
         monitor.locked {
-            while errors.count < count { monitor.wait() }
-            return errors
+            while outcomes.count < count { monitor.wait() }
+            return outcomes
         }
     }
 }
