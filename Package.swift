@@ -65,6 +65,7 @@ let package = Package(
             "VarveRegistry",
             ["VarveModel", "VarveEngine", "VarveOCI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         module("Varve", ["VarveModel", "VarveEngine"]),
+        module("VarveDeflate", []),
         module("VarveTestKit", ["VarveModel", "VarveEngine", nioCore]),
         .executableTarget(
             name: "varve",
@@ -73,5 +74,9 @@ let package = Package(
                 arguments,
             ],
             path: "Sources/varve-tool", swiftSettings: strict),
+
+        tests("VarveModel", []),
+        tests("VarveDrivers", []),
+        tests("VarveEngine", ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", "VarveTestKit", nioCore, logging]),
     ]
 )

@@ -28,9 +28,11 @@ package struct BlockingPool: Sendable {
         }
     }
 
-    /// Queues `body`; it is run unless the pool is stopped first.
-    package func submit(_ body: @escaping @Sendable () -> Void) {
-        threads.submit { state in if case .active = state { body() } }
+    /// Queues `body`. It is called in any case: with false, on some thread, if the pool is stopped before its turn.
+    package func submit(_ body: @escaping @Sendable (_ isActive: Bool) -> Void) {
+        threads.submit { state in
+            if case .active = state { body(true) } else { body(false) }
+        }
     }
 
     /// Lets running work end, drops what is queued.

@@ -80,6 +80,10 @@ public struct StoreStats: Sendable, Hashable {
     public var rawBytes: UInt64 = 0
     /// Reason → blobs that are raw for it.
     public var rawReasons: [String: UInt64] = [:]
+    /// Blobs so small that they lie in the index: configs, manifests.
+    public var inlineCount: UInt64 = 0
+    /// Inline bytes.
+    public var inlineBytes: UInt64 = 0
     /// Raw bytes of settled blobs.
     public var cacheBytes: UInt64 = 0
     /// Chunks count.

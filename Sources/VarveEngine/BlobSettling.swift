@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Glibc
+import VarveCodec
+import VarveDrivers
+import VarveIndex
+import VarveModel
+
+/// Turns one landed blob into chunks and a recipe. For the one thread that settles.
+///
+/// Raw bytes → (what is inside) → header stream and content stream → chunks → known or new → frames → recipe.
+struct BlobSettling: ~Copyable {
+    /// What became of a blob.
+    enum Outcome {
+        /// Written, not yet proven, not yet committed.
+        case settled(RecipePlace, storedBytes: UInt64, plainBytes: UInt64)
+        /// Stays raw, for that reason.
+        case raw(String)
+    }
+
+    /// Header records repeat themselves; cutting them small would cost more in tables than it finds.
+    static let headerCutter = ContentCutter(average: 64 << 10)
+    private static let windowBytes = 1 << 20
+    /// Header bytes are kept together up to here before they go into frames between the contents.
+    private static let headerBatchBytes = 1 << 20
+    /// After this many new bytes a blob that saves nothing is given up.
+    private static let trialBytes: UInt64 = 16 << 20
+
+    private let core: Core
+    private let digest: Digest
+    private let size: UInt64
+    private let writer: PackWriter
+    private let account = PackWriter.Account()
+
+    private let content = ChunkStream(cutter: .standard)
+    private let headerChunks = ChunkStream(cutter: Self.headerCutter)
+    private var headerBytes: [UInt8] = []
+    private var contentRuns = RecipeRuns()
+    private var headerRuns = RecipeRuns()
+    private var weave = WeaveBuilder()
+    private var packs: [PackID] = []
+    private var packIndexes: [UInt32: UInt32] = [:]
+    private var newBytes: UInt64 = 0
+    private var knownBytes: UInt64 = 0
+    private var wasTried = false
+
+    init(core: Core, digest: Digest, size: UInt64, writer: PackWriter) {
+        self.core = core
+        self.digest = digest
+        self.size = size
+        self.writer = writer
+    }
+
+    /// Settles the raw file.
+    /// - Throws: `io` and the like when the raw file can not be read (code `corrupted`) or the packs not written.
+    consuming func run(_ matcher: inout ChunkMatcher) throws(VarveError) -> Outcome {
+        let file: File
+        do throws(DriverError) {
+            file = try core.files.open(StoreLayout.raw(digest).path, .read)
+            guard try file.length() == size else { throw DriverError("fstat", file.path, ENODATA) }
+        } catch {
+            throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
+        }
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.windowBytes, alignment: 4096)
+        defer { window.deallocate() }
+
+        try writer.makeRoom(for: 2 * Self.windowBytes)
+        let mark = try writer.mark()
+        var splitter = TarSplitter()
+        var position: UInt64 = 0
+        while position < size {
+            let count: Int
+            do throws(DriverError) {
+                count = try file.read(at: position, into: window)
+            } catch {
+                throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
+            }
+            guard count > 0 else { throw VarveError(.corrupted, "the raw file of blob \(digest) has become shorter") }
+            let bytes = UnsafeRawBufferPointer(rebasing: window[..<count])
+            if position == 0, let reason = Self.reasonToStayRaw(bytes) { return .raw(reason) }
+            try splitter.push(bytes) { (piece) throws(VarveError) in try take(piece, &matcher) }
+            position += UInt64(count)
+            if !wasTried, newBytes >= Self.trialBytes {
+                wasTried = true
+                try writer.drain()
+                if savesNothing(stored: account.storedBytes, of: account.writtenRawBytes),
+                    try writer.rollBack(to: mark)
+                {
+                    matcher.forgetFresh(behind: mark.place)
+                    return .raw(RawReason.noSaving)
+                }
+            }
+        }
+        try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
+        try flushContent(&matcher, atEnd: true)
+        try flushHeaders(&matcher, atEnd: true)
+
+        let recipe = Recipe(
+            digest: digest, blobBytes: size, packs: packs, content: contentRuns, headers: headerRuns,
+            weave: weave.finish())
+        let place = try writer.add(recipe: recipe, account: account)
+        if savesNothing(stored: account.storedBytes, of: size), try writer.rollBack(to: mark) {
+            matcher.forgetFresh(behind: mark.place)
+            return .raw(RawReason.noSaving)
+        }
+        return .settled(place, storedBytes: account.storedBytes, plainBytes: size)
+    }
+
+    /// Compressed blobs are known by their first bytes, never by a media type.
+    private static func reasonToStayRaw(_ bytes: UnsafeRawBufferPointer) -> String? {
+        switch StreamRecognizer.recognise(bytes) {
+        case .gzip: RawReason.gzip
+        case .zstd: RawReason.zstd
+        case .plain: nil
+        }
+    }
+
+    private func savesNothing(stored: UInt64, of raw: UInt64) -> Bool {
+        knownBytes < newBytes / 100 && stored >= raw - raw / 100
+    }
+
+    private mutating func take(_ piece: TarSplitter.Piece, _ matcher: inout ChunkMatcher) throws(VarveError) {
+        switch piece {
+        case .header(let bytes):
+            weave.append(header: UInt64(bytes.count))
+            headerBytes.append(contentsOf: bytes)
+            if headerBytes.count >= Self.headerBatchBytes { try flushHeaders(&matcher, atEnd: false) }
+        case .content(let bytes, let endsFile):
+            weave.append(content: UInt64(bytes.count))
+            var rest = bytes
+            while true {
+                let taken = content.append(rest, endsFile: endsFile)
+                rest = UnsafeRawBufferPointer(rebasing: rest[taken...])
+                if content.isFull || !rest.isEmpty { try flushContent(&matcher, atEnd: false) }
+                if rest.isEmpty { return }
+            }
+        }
+    }
+
+    private mutating func flushContent(_ matcher: inout ChunkMatcher, atEnd: Bool) throws(VarveError) {
+        content.cut(atEnd: atEnd)
+        try store(content, .content, &matcher)
+        content.advance()
+    }
+
+    private mutating func flushHeaders(_ matcher: inout ChunkMatcher, atEnd: Bool) throws(VarveError) {
+        var start = 0
+        while start < headerBytes.count || atEnd {
+            let taken = headerBytes.withUnsafeBytes {
+                headerChunks.append(UnsafeRawBufferPointer(rebasing: $0[start...]), endsFile: false)
+            }
+            start += taken
+            let isLast = start == headerBytes.count
+            headerChunks.cut(atEnd: atEnd && isLast)
+            try store(headerChunks, .headers, &matcher)
+            headerChunks.advance()
+            if isLast { break }
+        }
+        headerBytes.removeAll(keepingCapacity: true)
+    }
+
+    /// Looks every chunk of the batch up and adds the new ones.
+    private mutating func store(
+        _ chunks: ChunkStream, _ stream: StreamKind, _ matcher: inout ChunkMatcher
+    ) throws(VarveError) {
+        let count = chunks.lengths.count
+        guard count > 0 else { return }
+        // Sealing a full pack commits, which must not happen inside the snapshot below.
+        try writer.makeRoom(for: 2 * Self.windowBytes)
+        let base = chunks.base
+        try core.read { transaction in
+            for index in 0..<count {
+                let digest = chunks.digests[index]
+                let length = Int(chunks.lengths[index])
+                let place: PackStore.ChunkPlace
+                if let known = try matcher.find(digest, length: length, in: transaction) {
+                    place = known
+                    knownBytes += UInt64(length)
+                } else {
+                    let start = Int(chunks.offsets[index])
+                    place = try writer.add(
+                        UnsafeRawBufferPointer(rebasing: base[start..<start + length]), digest: digest,
+                        kind: stream.frameKind, account: account)
+                    matcher.added(digest, at: place)
+                    newBytes += UInt64(length)
+                }
+                let pack = try packIndex(place.pack)
+                if stream == .content {
+                    contentRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
+                } else {
+                    headerRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
+                }
+            }
+        }
+    }
+
+    private mutating func packIndex(_ number: UInt32) throws(VarveError) -> UInt32 {
+        if let index = packIndexes[number] { return index }
+        let index = UInt32(packs.count)
+        packs.append(try core.packs.reader(number).id)
+        packIndexes[number] = index
+        return index
+    }
+}

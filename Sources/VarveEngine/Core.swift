@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Glibc
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import NIOPosix
+import VarveCodec
+import VarveDrivers
+import VarveIndex
+import VarveModel
+
+/// What the parts of an open store share: files, index, threads, and whether it may still be written to.
+///
+/// Once a write or an fsync has failed the store is *poisoned*: reads go on, writes are refused until it is opened
+/// again. The kernel marks pages clean after a failed fsync, and LMDB's next commit would succeed as if nothing had
+/// happened, so nothing that follows in this process could be trusted to be durable.
+final class Core: Sendable {
+    let files: FileSystem
+    let settings: StoreSettings
+    let logger: Logger
+    let format: StoreFormat
+    let environment: IndexEnvironment
+    /// nil in a store opened for reading only.
+    let committer: Committer?
+    let journal: Journal?
+    let landing: Landing
+    let packs: PackStore
+    let cache: HotCache
+    /// Requests' file and index work.
+    let pool: BlockingPool
+    /// Compression and decompression beside the thread that settles or rebuilds.
+    let workers: BlockingPool
+    let workerCount: Int
+    private let lock: NIOLockedValueBox<File?>
+    private let poisonBox = NIOLockedValueBox(String?.none)
+
+    init(path: String, settings: StoreSettings, logger: Logger, faults: Faults? = nil) throws(VarveError) {
+        let files = FileSystem(root: path, faults: faults)
+        self.files = files
+        self.settings = settings
+        self.logger = logger
+        let held: File?
+        (format, held) = try Core.prepare(files, readOnly: settings.readOnly)
+        lock = NIOLockedValueBox(held)
+        do throws(IndexError) {
+            var options = IndexEnvironment.Options()
+            options.isReadOnly = settings.readOnly
+            if !settings.readOnly { try IndexRebuilder.recover(indexPath: files.absolute(StoreLayout.index)) }
+            environment = try IndexEnvironment(path: files.absolute(StoreLayout.index), options: options)
+            if settings.readOnly {
+                journal = nil
+                committer = nil
+            } else {
+                let journal = try Journal(directory: files.absolute(StoreLayout.journal))
+                self.journal = journal
+                committer = try Committer(environment: environment, journal: journal)
+            }
+        } catch {
+            throw error.asVarveError("the index could not be opened")
+        }
+        let cores = max(1, System.coreCount)
+        workerCount = settings.workers > 0 ? settings.workers : max(1, cores - 1)
+        pool = BlockingPool(threads: settings.ioThreads > 0 ? settings.ioThreads : max(8, 4 * cores))
+        workers = BlockingPool(threads: workerCount)
+        landing = Landing(files: files)
+        packs = PackStore(files: files, environment: environment, frameCacheBytes: settings.frameCacheBytes)
+        cache = HotCache(budget: settings.cacheBudget)
+    }
+
+    /// Makes or checks the directory and takes the writer's lock.
+    private static func prepare(
+        _ files: FileSystem, readOnly: Bool
+    ) throws(VarveError) -> (StoreFormat, File?) {
+        do {
+            let existing = try readFormat(files)
+            if readOnly {
+                guard let existing else { throw VarveError(.notAStore, "there is no store at \(files.root)") }
+                return (existing, nil)
+            }
+            if existing == nil {
+                try files.makeDirectory("")
+                let others = try files.list("").filter { $0 != StoreLayout.lock && $0 != StoreLayout.format + ".new" }
+                guard others.isEmpty else {
+                    throw VarveError(.notAStore, "\(files.root) holds other things and no store")
+                }
+            }
+            let lock = try files.open(StoreLayout.lock, .write)
+            guard try lock.tryLock() else {
+                let holder = try String(decoding: lock.read(at: 0, count: Int(lock.length())), as: UTF8.self)
+                throw VarveError(.inUse, "another process (\(holder)) has the store open")
+            }
+            var text = Array("pid \(getpid())".utf8)
+            try lock.truncate(to: 0)
+            let failure: DriverError? = text.withUnsafeMutableBytes { bytes in
+                do throws(DriverError) { try lock.write(UnsafeRawBufferPointer(bytes), at: 0) } catch { return error }
+                return nil
+            }
+            if let failure { throw failure }
+            for name in [StoreLayout.landing, StoreLayout.raw, StoreLayout.packs, StoreLayout.index, StoreLayout.journal] {
+                try files.makeDirectory(name)
+            }
+            if let existing { return (existing, lock) }
+            let format = StoreFormat(storeID: randomBytes(16).hex, chunkerID: ContentCutter.standard.identifier)
+            try files.replace(StoreLayout.format, with: Array(format.text.utf8))
+            return (format, lock)
+        } catch let error as VarveError {
+            throw error
+        } catch let error as DriverError {
+            throw error.asVarveError
+        } catch {
+            throw VarveError(.io, "the store could not be opened", cause: error)
+        }
+    }
+
+    private static func readFormat(_ files: FileSystem) throws -> StoreFormat? {
+        guard let length = try files.length(of: StoreLayout.format) else { return nil }
+        guard length < 4096 else { throw VarveError(.notAStore, "the format file is not a Varve store's") }
+        let bytes = try files.open(StoreLayout.format, .read).read(at: 0, count: Int(length))
+        let format = try StoreFormat(parsing: String(decoding: bytes, as: UTF8.self))
+        guard format.chunkerID == ContentCutter.standard.identifier else {
+            throw VarveError(.unsupported, "the store is cut by chunker \(format.chunkerID), which this version lacks")
+        }
+        return format
+    }
+
+    // MARK: Reading and writing the index
+
+    /// Runs `body` over a read snapshot, on the calling thread.
+    func read<Value>(
+        _ body: (borrowing ReadTransaction) throws -> Value
+    ) throws(VarveError) -> Value {
+        var result: Result<Value, any Error>?
+        do throws(IndexError) {
+            try environment.read { (transaction) throws(IndexError) in
+                result = Result { try body(transaction) }
+            }
+        } catch {
+            throw error.asVarveError("the index could not be read")
+        }
+        switch result {
+        case .success(let value): return value
+        case .failure(let error): throw asVarveError(error, "the index could not be read")
+        case nil: throw VarveError(.io, "the index ran no body")
+        }
+    }
+
+    /// Commits `body` with whatever else waits; durable when it returns. Does not block a thread of the caller.
+    func commit<Value: Sendable>(
+        _ body: @escaping @Sendable (borrowing WriteTransaction) throws -> Value
+    ) async throws(VarveError) -> Value {
+        let committer = try writer()
+        do {
+            return try await committer.submit(body)
+        } catch {
+            throw noted(error, "the index commit failed")
+        }
+    }
+
+    /// The same for threads that may block.
+    func commitBlocking<Value>(
+        _ body: (borrowing WriteTransaction) throws -> Value
+    ) throws(VarveError) -> Value {
+        let committer = try writer()
+        do {
+            return try withoutActuallyEscaping(body) { try committer.commit($0) }
+        } catch {
+            throw noted(error, "the index commit failed")
+        }
+    }
+
+    /// Puts chunks of a pack, whose row is committed, into the index.
+    func insertChunks(_ entries: [ChunkEntry], pack: UInt32) throws(VarveError) {
+        let committer = try writer()
+        do {
+            _ = try committer.insertChunks(entries, pack: pack)
+        } catch {
+            throw noted(error, "chunks could not be put into the index")
+        }
+    }
+
+    func writer() throws(VarveError) -> Committer {
+        try checkWritable()
+        guard let committer else { throw VarveError(.readOnly, "the store was opened for reading only") }
+        return committer
+    }
+
+    /// - Throws: `readOnly`, `poisoned`.
+    func checkWritable() throws(VarveError) {
+        if settings.readOnly { throw VarveError(.readOnly, "the store was opened for reading only") }
+        if let reason = poisonReason { throw VarveError(.poisoned, "the store takes no writes until reopened: \(reason)") }
+    }
+
+    var poisonReason: String? {
+        poisonBox.withLockedValue { $0 } ?? environment.poisoned.map { "\($0)" }
+    }
+
+    /// Refuses writes from now on.
+    func poison(_ reason: String) {
+        let isFirst = poisonBox.withLockedValue { value in
+            guard value == nil else { return false }
+            value = reason
+            return true
+        }
+        if isFirst { logger.error("writes are refused until the store is reopened", metadata: ["reason": "\(reason)"]) }
+    }
+
+    /// Runs a step that writes files; a failure of the system poisons the store.
+    func writing<Value>(_ body: () throws -> Value) throws(VarveError) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw noted(error, "a write failed")
+        }
+    }
+
+    /// The error as the engine's own, poisoning the store if it means that something may not have become durable.
+    private func noted(_ error: any Error, _ what: String) -> VarveError {
+        let known = asVarveError(error, what)
+        switch known.code {
+        case .io, .outOfSpace: poison("\(known)")
+        default: break
+        }
+        return known
+    }
+
+    func asVarveError(_ error: any Error, _ what: String) -> VarveError {
+        switch error {
+        case let error as VarveError: error
+        case let error as DriverError: error.asVarveError
+        case let error as IndexError: error.asVarveError(what)
+        case let error as CodecError: VarveError(.corrupted, what, cause: error)
+        case is CancellationError: VarveError(.cancelled, what)
+        default: VarveError(.io, what, cause: error)
+        }
+    }
+
+    /// Ends threads and closes the index. Nothing may be using the store any more.
+    func close() async {
+        landing.spillAll()
+        await pool.shutdown()
+        await workers.shutdown()
+        committer?.close()
+        environment.close()
+        lock.withLockedValue { $0 = nil }
+    }
+}
+
+extension IndexError {
+    /// The same for callers of the engine.
+    func asVarveError(_ what: String) -> VarveError {
+        let code: VarveError.Code =
+            if isPoisoned { .poisoned } else if isFull { .outOfSpace } else if isCorrupt { .corrupted } else {
+                switch reason {
+                case .readOnly: .readOnly
+                case .alreadyOpen: .inUse
+                case .unsupportedVersion: .unsupported
+                default: .io
+                }
+            }
+        return VarveError(code, what, cause: self)
+    }
+}
+
+/// A running hash; that the crypto library has no such algorithm can not happen, and is an error all the same.
+func runningHash(_ algorithm: Digest.Algorithm) throws(VarveError) -> RunningHash {
+    do {
+        return try RunningHash(algorithm)
+    } catch {
+        throw VarveError(.unsupported, "no hash function \(algorithm.name)", cause: error)
+    }
+}
+
+func finishHash(_ hash: consuming RunningHash) -> Digest { hash.finish() }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOConcurrencyHelpers
+import VarveCodec
+import VarveModel
+
+/// The chunks of one frame, decoded. Immutable once verified.
+final class DecodedFrame: @unchecked Sendable {  // `room` is written only before the frame is shared
+    let table: FrameTable
+    let room: UnsafeMutableRawBufferPointer
+    private let pack: PackID
+    private let index: Int
+
+    init(table: FrameTable, byteCount: Int, pack: PackID, index: Int) {
+        self.table = table
+        self.pack = pack
+        self.index = index
+        room = .allocate(byteCount: byteCount, alignment: 64)
+    }
+
+    deinit { room.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(room) }
+    var memoryBytes: Int { room.count + table.memoryBytes }
+
+    /// Compares every chunk with its digest.
+    /// - Throws: `corrupted`.
+    func verify() throws(VarveError) {
+        var none = SHA256State()
+        try verify(absorbing: UnsafeRawBufferPointer(start: nil, count: 0), into: &none)
+    }
+
+    /// The same, while `stream` goes into a running hash on the other lane: the two together cost about one pass.
+    func verify(absorbing stream: UnsafeRawBufferPointer, into hash: inout SHA256State) throws(VarveError) {
+        let isWhole = SHA256Pieces.matches(table, in: bytes, absorbing: stream, into: &hash)
+        guard isWhole else {
+            throw VarveError(.corrupted, "a chunk in frame \(index) of pack \(pack.hex) is not what its digest says")
+        }
+    }
+}
+
+/// Decoded frames, least recently used out first.
+final class FrameCache: Sendable {
+    struct Key: Hashable, Sendable {
+        var pack: UInt32
+        var frame: Int
+    }
+
+    private struct State {
+        var frames: [Key: (frame: DecodedFrame, use: UInt64)] = [:]
+        var bytes = 0
+        var clock: UInt64 = 0
+    }
+    private let state = NIOLockedValueBox(State())
+    private let budget: Int
+
+    init(budget: Int) { self.budget = budget }
+
+    subscript(key: Key) -> DecodedFrame? {
+        get {
+            state.withLockedValue { state in
+                guard let found = state.frames[key] else { return nil }
+                state.clock += 1
+                state.frames[key] = (found.frame, state.clock)
+                return found.frame
+            }
+        }
+        set {
+            guard let newValue, newValue.memoryBytes <= budget / 4 else { return }
+            state.withLockedValue { state in
+                state.clock += 1
+                if let old = state.frames.updateValue((newValue, state.clock), forKey: key) {
+                    state.bytes -= old.frame.memoryBytes
+                }
+                state.bytes += newValue.memoryBytes
+                guard state.bytes > budget else { return }
+                // A quarter goes at once, so that the sort is paid once in many insertions.
+                for (key, entry) in state.frames.sorted(by: { $0.value.use < $1.value.use }) {
+                    if state.bytes <= budget / 4 * 3 { break }
+                    state.frames[key] = nil
+                    state.bytes -= entry.frame.memoryBytes
+                }
+            }
+        }
+    }
+
+    func forget(pack: UInt32) {
+        state.withLockedValue { state in
+            for (key, entry) in state.frames where key.pack == pack {
+                state.frames[key] = nil
+                state.bytes -= entry.frame.memoryBytes
+            }
+        }
+    }
+}
+

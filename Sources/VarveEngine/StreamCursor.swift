@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import VarveCodec
+import VarveModel
+
+/// A place in one stream of a recipe, with the decoded frame that lies there.
+///
+/// Reading goes forwards most of the time: the next bytes are in the same frame, or at the start of the next one.
+struct StreamCursor {
+    /// Where a byte of the stream lies: a run of chunks and an offset in it.
+    struct Place {
+        /// The pack's number in this store.
+        var pack: UInt32
+        var firstOrdinal: UInt32
+        var offsetInRun: UInt64
+        /// Bytes of the run from that offset on.
+        var left: UInt64
+        /// The byte's place in the stream.
+        var position: UInt64
+    }
+
+    private let runs: [RecipeRun]
+    private let packs: [UInt32]
+    private var runIndex = 0
+    private var frame: DecodedFrame?
+    /// The part of the stream that lies in `frame`, and where in the frame it begins.
+    private var covered: Range<UInt64> = 0..<0
+    private var frameOffset = 0
+
+    init(_ runs: RecipeRuns, packs: [UInt32]) {
+        self.runs = runs.runs
+        self.packs = packs
+    }
+
+    func holds(_ position: UInt64) -> Bool { covered.contains(position) }
+
+    /// The bytes from `position` on that lie in the present frame, at most `limit`; nil if `position` does not.
+    func bytes(from position: UInt64, atMost limit: Int) -> UnsafeRawBufferPointer? {
+        guard let frame, covered.contains(position) else { return nil }
+        let start = frameOffset + Int(position - covered.lowerBound)
+        let count = min(UInt64(limit), covered.upperBound - position)
+        return UnsafeRawBufferPointer(rebasing: frame.bytes[start..<start + Int(count)])
+    }
+
+    /// Finds the run that holds `position`.
+    mutating func seek(_ position: UInt64) -> Place? {
+        if !isIn(runIndex, position) {
+            if isIn(runIndex + 1, position) {
+                runIndex += 1
+            } else {
+                var low = 0
+                var high = runs.count
+                while low < high {
+                    let middle = low + (high - low) / 2
+                    if runs[middle].streamRange.upperBound > position { high = middle } else { low = middle + 1 }
+                }
+                guard isIn(low, position) else { return nil }
+                runIndex = low
+            }
+        }
+        let run = runs[runIndex]
+        guard Int(run.pack) < packs.count else { return nil }
+        return Place(
+            pack: packs[Int(run.pack)], firstOrdinal: run.firstOrdinal, offsetInRun: position - run.streamOffset,
+            left: run.streamRange.upperBound - position, position: position)
+    }
+
+    /// Puts a frame under the cursor: the byte `place.position` of the stream lies at `address` of the pack's raw bytes.
+    mutating func put(_ frame: DecodedFrame, at place: Place, address: UInt64, entry: FrameDirectory.Entry) -> Bool {
+        guard entry.rawAddresses.contains(address), frame.bytes.count == entry.rawBytes else { return false }
+        self.frame = frame
+        frameOffset = Int(address - entry.rawAddress)
+        let count = min(place.left, entry.rawAddresses.upperBound - address)
+        covered = place.position..<place.position + count
+        return true
+    }
+
+    private func isIn(_ index: Int, _ position: UInt64) -> Bool {
+        index < runs.count && runs[index].streamRange.contains(position)
+    }
+}
