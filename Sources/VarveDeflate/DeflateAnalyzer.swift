@@ -61,7 +61,7 @@ package struct DeflateAnalyzer {
 
 /// One run over a file: decodes, cuts segments, describes each.
 struct AnalysisPass {
-    private static let kept = 240 << 10
+    private static let kept = 620 << 10
 
     private let source: CompressedReader
     private var scanner: StreamScanner
@@ -74,6 +74,7 @@ struct AnalysisPass {
     private var segment = DeflatePlan.Segment()
     private var segmentBit = 0
     private var memberStart = 0
+    private var unitStart = 0
     private var summary = DeflateAnalyzer.Summary()
 
     init(source: @escaping CompressedReader, parameters: StreamParameters) throws {
@@ -132,19 +133,38 @@ struct AnalysisPass {
         if segment.plainCount > DeflatePlan.segmentPlainMax { throw DeflateError("segment-too-long") }
         segment.compressedStart = segmentBit >> 3
         segment.compressedCount = bitEnd >> 3 - segmentBit >> 3
-        let geometry = SegmentGeometry(
-            start: segment.plainStart - plain.origin, end: end - plain.origin,
-            available: min(plain.end, end + DeflatePlan.lookahead) - plain.origin, lead: segment.lead,
-            history: segment.history, age: segment.age)
         let origin = plain.origin
-        let (blocks, tokenBytes) = walk.write(
-            elements[0..<count], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
-            tokens: tokens.base, endings: endings.map { $0 - origin }[...])
+        let localEndings = endings.map { $0 - origin }[...]
+        var blocks: [UInt8] = []
+        var tokenBytes: [UInt8] = []
+        var corrections = -1
+        var trial = segment
+        while true {
+            let geometry = SegmentGeometry(
+                start: trial.plainStart - origin, end: end - origin,
+                available: min(plain.end, end + DeflatePlan.lookahead) - origin, lead: trial.lead,
+                history: trial.history, age: trial.age)
+            let (newBlocks, newTokens) = walk.write(
+                elements[0..<count], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
+                tokens: tokens.base, endings: localEndings)
+            if corrections < 0 || newTokens.count < tokenBytes.count {
+                segment = trial
+                blocks = newBlocks
+                tokenBytes = newTokens
+                corrections = walk.corrections
+            }
+            // Where the tables depend on the tokens, a longer run-up may be what it takes to be in step.
+            guard case .tokens(let usual) = plan.parameters.model.runUp, walk.corrections > 0, trial.lead >= usual,
+                trial.lead < usual * 4, trial.plainStart - unitStart > trial.lead
+            else { break }
+            trial.lead = min(trial.lead * 2, trial.plainStart - unitStart)
+            if trial.lead + trial.history > trial.plainStart - origin { break }
+        }
         segment.blocksCount = blocks.count
         segment.tokensCount = tokenBytes.count
         payloads.append(contentsOf: blocks)
         payloads.append(contentsOf: tokenBytes)
-        summary.corrections += walk.corrections
+        summary.corrections += corrections
         summary.correctionBytes += tokenBytes.count
         plan.segments.append(segment)
         if payloads.count > 1 << 20 && tooLarge(payloads.count / 2) { throw DeflateError("corrections-too-large") }
@@ -177,7 +197,7 @@ struct AnalysisPass {
             }
         }
         let parameters = plan.parameters
-        var unitStart = memberStart
+        unitStart = memberStart
         if let last = endings.last(where: { $0 <= end }) { unitStart = max(unitStart, last) }
         if parameters.unitSize > 0 {
             unitStart = max(unitStart, end - (end - memberStart) % parameters.unitSize)
