@@ -47,6 +47,10 @@ static uint32_t by_tables(uint32_t state, const uint8_t *data, size_t length) {
     return state;
 }
 
+uint32_t varve_crc32c_portable(uint32_t crc, const uint8_t *data, size_t length) {
+    return ~by_tables(~crc, data, length);
+}
+
 // ---- Instructions -----------------------------------------------------------------------------------------------------
 
 #if defined(__x86_64__)
@@ -104,6 +108,8 @@ uint32_t varve_crc32c(uint32_t crc, const uint8_t *data, size_t length) {
 
 #else
 
-uint32_t varve_crc32c(uint32_t crc, const uint8_t *data, size_t length) { return ~by_tables(~crc, data, length); }
+uint32_t varve_crc32c(uint32_t crc, const uint8_t *data, size_t length) {
+    return varve_crc32c_portable(crc, data, length);
+}
 
 #endif

@@ -49,6 +49,8 @@ size_t varve_sha256_pad(const uint8_t *rest, uint64_t length, uint8_t *out);
 /// The 32 bytes of a finished state.
 void varve_sha256_store(const uint32_t *state, uint8_t *out);
 
-/// What `varve_sha256_pieces` does, one piece after the other; where `openssl` is not zero and OpenSSL is willing, by it.
+/// What `varve_sha256_pieces` does, one piece after the other: by OpenSSL if `openssl` is not zero and it is willing, else
+/// by `compress`.
 void varve_sha256_pieces_in_turn(
-    const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count, uint8_t *out, int openssl);
+    const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count, uint8_t *out, int openssl,
+    varve_sha256_compress *compress);

@@ -119,7 +119,29 @@ void varve_sha256_pieces(
         return;
     }
 #endif
-    varve_sha256_pieces_in_turn(base, offsets, lengths, count, out, !(features & varve_cpu_sha256));
+    varve_sha256_pieces_in_turn(
+        base, offsets, lengths, count, out, !(features & varve_cpu_sha256), varve_sha256_compress_best);
+}
+
+int varve_sha256_pieces_with(
+    varve_sha256_kernel kernel, const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count,
+    uint8_t *out) {
+    switch (kernel) {
+    case varve_sha256_best:
+        varve_sha256_pieces(base, offsets, lengths, count, out);
+        return 1;
+    case varve_sha256_portable:
+        varve_sha256_pieces_in_turn(base, offsets, lengths, count, out, 0, varve_sha256_compress_portable);
+        return 1;
+    case varve_sha256_openssl:
+        varve_sha256_pieces_in_turn(base, offsets, lengths, count, out, 1, varve_sha256_compress_best);
+        return 1;
+    case varve_sha256_one_lane:
+        if (!(varve_cpu_features() & varve_cpu_sha256)) return 0;
+        varve_sha256_pieces_in_turn(base, offsets, lengths, count, out, 0, varve_sha256_compress_best);
+        return 1;
+    }
+    return 0;
 }
 
 void varve_sha256_pieces_and_stream(

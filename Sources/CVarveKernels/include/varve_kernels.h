@@ -61,7 +61,20 @@ void varve_sha256_finish(varve_sha256 *digest, uint8_t *out);
 void varve_sha256_pieces(
     const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count, uint8_t *out);
 
-/// The same, while another lane also absorbs `stream[0 ..< streamLength]` into `digest`.
+/// How pieces can be hashed. `varve_sha256_best` is what the other functions do on this CPU.
+typedef enum {
+    varve_sha256_best = 0,
+    varve_sha256_portable = 1,
+    varve_sha256_openssl = 2,
+    varve_sha256_one_lane = 3,
+} varve_sha256_kernel;
+
+/// `varve_sha256_pieces` in a named way, for tests and benchmarks. 0 where this CPU can not do it.
+int varve_sha256_pieces_with(
+    varve_sha256_kernel kernel, const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count,
+    uint8_t *out);
+
+/// The same as `varve_sha256_pieces`, while another lane also absorbs `stream[0 ..< streamLength]` into `digest`.
 void varve_sha256_pieces_and_stream(
     const uint8_t *base, const uint64_t *offsets, const uint32_t *lengths, size_t count, uint8_t *out,
     varve_sha256 *digest, const uint8_t *stream, size_t streamLength);
@@ -70,6 +83,9 @@ void varve_sha256_pieces_and_stream(
 
 /// CRC-32C of `data`, continued from `crc` (0 to begin).
 uint32_t varve_crc32c(uint32_t crc, const uint8_t *data, size_t length);
+
+/// The same without the CPU's instruction, for tests and benchmarks.
+uint32_t varve_crc32c_portable(uint32_t crc, const uint8_t *data, size_t length);
 
 #ifdef __cplusplus
 }
