@@ -24,7 +24,8 @@ struct ChunkMatcher {
     private var tables: [TableKey: FrameTable] = [:]
     private var tableBytes = 0
     /// The match before: its pack, frame, table, and place in the frame.
-    private var last: (reader: PackReader, frame: Int, table: FrameTable, index: Int, ordinal: UInt32)?
+    private var last: Match?
+    private typealias Match = (reader: PackReader, frame: Int, table: FrameTable, index: Int, ordinal: UInt32)
 
     init(packs: PackStore) { self.packs = packs }
 
@@ -42,16 +43,27 @@ struct ChunkMatcher {
             last = nil
             return nil
         }
-        let reader = try packs.reader(candidate.pack)
-        let (frame, entry) = try reader.frame(holding: candidate.ordinal)
-        let table = try table(frame, of: reader)
-        let index = Int(candidate.ordinal - entry.firstOrdinal)
-        guard index < table.count, table.digest(index) == digest, table.length(index) == length else {
-            last = nil
+        last = try match(digest, length: length, at: candidate)
+        return last.map { _ in PackStore.ChunkPlace(pack: candidate.pack, ordinal: candidate.ordinal) }
+    }
+
+    /// Compares a candidate's whole digest; nil if it is another one, or not there: a row may outlive its pack.
+    private mutating func match(
+        _ digest: ChunkDigest, length: Int, at candidate: (pack: UInt32, ordinal: UInt32)
+    ) throws(VarveError) -> Match? {
+        do throws(VarveError) {
+            let reader = try packs.reader(candidate.pack)
+            guard !reader.isCondemned else { return nil }
+            let (frame, entry) = try reader.frame(holding: candidate.ordinal)
+            let table = try table(frame, of: reader)
+            let index = Int(candidate.ordinal - entry.firstOrdinal)
+            guard index < table.count, table.digest(index) == digest, table.length(index) == length else { return nil }
+            return (reader, frame, table, index, candidate.ordinal)
+        } catch {
+            // Of a damaged pack nothing more is wanted: stored again, the chunk is whole.
+            guard error.code == .corrupted else { throw error }
             return nil
         }
-        last = (reader, frame, table, index, candidate.ordinal)
-        return PackStore.ChunkPlace(pack: candidate.pack, ordinal: candidate.ordinal)
     }
 
     /// A chunk was added to a pack and is not in the index yet.
@@ -84,7 +96,7 @@ struct ChunkMatcher {
         return PackStore.ChunkPlace(pack: match.reader.number, ordinal: ordinal)
     }
 
-    private mutating func table(_ frame: Int, of reader: PackReader) throws -> FrameTable {
+    private mutating func table(_ frame: Int, of reader: PackReader) throws(VarveError) -> FrameTable {
         let key = TableKey(pack: reader.number, frame: frame)
         if let table = tables[key] { return table }
         let table = try reader.table(frame)

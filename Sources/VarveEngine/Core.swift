@@ -70,7 +70,7 @@ final class Core: Sendable {
     }
 
     /// Makes or checks the directory and takes the writer's lock.
-    private static func prepare(
+    static func prepare(
         _ files: FileSystem, readOnly: Bool
     ) throws(VarveError) -> (StoreFormat, File?) {
         do {
@@ -98,7 +98,9 @@ final class Core: Sendable {
                 return nil
             }
             if let failure { throw failure }
-            for name in [StoreLayout.landing, StoreLayout.raw, StoreLayout.packs, StoreLayout.index, StoreLayout.journal] {
+            for name in [
+                StoreLayout.landing, StoreLayout.raw, StoreLayout.packs, StoreLayout.index, StoreLayout.journal,
+            ] {
                 try files.makeDirectory(name)
             }
             if let existing { return (existing, lock) }
@@ -189,7 +191,9 @@ final class Core: Sendable {
     /// - Throws: `readOnly`, `poisoned`.
     func checkWritable() throws(VarveError) {
         if settings.readOnly { throw VarveError(.readOnly, "the store was opened for reading only") }
-        if let reason = poisonReason { throw VarveError(.poisoned, "the store takes no writes until reopened: \(reason)") }
+        if let reason = poisonReason {
+            throw VarveError(.poisoned, "the store takes no writes until reopened: \(reason)")
+        }
     }
 
     var poisonReason: String? {

@@ -13,6 +13,8 @@ final class PackReader: Sendable {
     let number: UInt32
     let id: PackID
     let file: File
+    /// Whether it may be read, but not newly referred to.
+    let isCondemned: Bool
     private let directoryBox: NIOLockedValueBox<FrameDirectory>
 
     /// Opens a pack that the index knows. A sealed pack's directory comes from its footer, an open one's from walking its
@@ -20,6 +22,7 @@ final class PackReader: Sendable {
     init(number: UInt32, row: PackRow, files: FileSystem, mode: File.Mode = .read) throws(VarveError) {
         self.number = number
         id = row.packID
+        isCondemned = row.state == .condemned
         let file: File
         do throws(DriverError) {
             file = try files.open(StoreLayout.pack(id.hex).path, mode)
@@ -36,6 +39,7 @@ final class PackReader: Sendable {
         self.number = number
         self.id = id
         self.file = file
+        isCondemned = false
         directoryBox = NIOLockedValueBox(directory)
     }
 
@@ -140,31 +144,43 @@ final class PackReader: Sendable {
 
     private static func directory(of file: File, id: PackID, row: PackRow) throws(VarveError) -> FrameDirectory {
         do {
-            if row.state != .open {
-                let length = row.committedBytes
-                guard length >= UInt64(PackHeader.byteCount + PackTrailer.byteCount) else {
-                    throw CodecError(.truncated, "a sealed pack of \(length) bytes")
-                }
-                let start = try file.read(at: 0, count: PackHeader.byteCount)
-                let header = try start.withUnsafeBytes { bytes throws(CodecError) in try PackHeader(decoding: bytes) }
-                guard header.id == id else { throw CodecError(.malformed, "the file is another pack's") }
-                let end = try file.read(at: length - UInt64(PackTrailer.byteCount), count: PackTrailer.byteCount)
-                let trailer = try end.withUnsafeBytes { bytes throws(CodecError) in
-                    try PackTrailer(decoding: bytes, fileBytes: length)
-                }
-                let footer = try file.read(at: trailer.footerOffset, count: trailer.footerBytes)
-                return try footer.withUnsafeBytes { bytes throws(CodecError) in
-                    try Decompressors.shared.with { (decompressor: inout ZstdDecompressor) throws(CodecError) in
-                        try FrameDirectory(decodingFooter: bytes, trailer: trailer, decompressor: &decompressor)
-                    }
-                }
+            // A footer only repeats what the frames say: without it they are walked as those of an open pack.
+            if row.state != .open, let directory = try? sealedDirectory(of: file, id: id, length: row.committedBytes) {
+                return directory
             }
             let scan = try FrameDirectory.scan(upTo: row.committedBytes) { (offset, count) throws(DriverError) in
                 try file.read(at: offset, count: count)
             }
-            if let damage = scan.damage { throw damage }
+            if row.state == .open, let damage = scan.damage { throw damage }
             guard scan.header?.id == id else { throw CodecError(.malformed, "the file is another pack's") }
             return scan.directory
+        } catch let error as DriverError where error.number != ENODATA {
+            throw error.asVarveError
+        } catch {
+            throw VarveError(.corrupted, "pack \(id.hex) is damaged", cause: error)
+        }
+    }
+
+    /// Reads the directory of a sealed pack of `length` bytes from its footer.
+    /// - Throws: `corrupted`, `io`.
+    static func sealedDirectory(of file: File, id: PackID, length: UInt64) throws(VarveError) -> FrameDirectory {
+        do {
+            guard length >= UInt64(PackHeader.byteCount + PackTrailer.byteCount) else {
+                throw CodecError(.truncated, "a sealed pack of \(length) bytes")
+            }
+            let start = try file.read(at: 0, count: PackHeader.byteCount)
+            let header = try start.withUnsafeBytes { bytes throws(CodecError) in try PackHeader(decoding: bytes) }
+            guard header.id == id else { throw CodecError(.malformed, "the file is another pack's") }
+            let end = try file.read(at: length - UInt64(PackTrailer.byteCount), count: PackTrailer.byteCount)
+            let trailer = try end.withUnsafeBytes { bytes throws(CodecError) in
+                try PackTrailer(decoding: bytes, fileBytes: length)
+            }
+            let footer = try file.read(at: trailer.footerOffset, count: trailer.footerBytes)
+            return try footer.withUnsafeBytes { bytes throws(CodecError) in
+                try Decompressors.shared.with { (decompressor: inout ZstdDecompressor) throws(CodecError) in
+                    try FrameDirectory(decodingFooter: bytes, trailer: trailer, decompressor: &decompressor)
+                }
+            }
         } catch let error as DriverError where error.number != ENODATA {
             throw error.asVarveError
         } catch {
@@ -191,4 +207,3 @@ extension PackID {
         return vector
     }
 }
-

@@ -52,9 +52,9 @@ final class Rebuild: @unchecked Sendable {  // one reader at a time, see BlobStr
         self.cachesFrames = cachesFrames
         position = range.lowerBound
         length = range.upperBound - range.lowerBound
-        let numbers = try core.packNumbers(recipe.packs)
-        content = StreamCursor(recipe.runs(of: .content), packs: numbers)
-        headers = StreamCursor(recipe.runs(of: .headers), packs: numbers)
+        let resolver = try core.resolver(for: recipe)
+        content = StreamCursor(try resolver.resolve(recipe.content, of: recipe), packs: resolver.numbers)
+        headers = StreamCursor(try resolver.resolve(recipe.headers, of: recipe), packs: resolver.numbers)
         if range == 0..<size { whole = try WholeDigest(digest.algorithm) }
     }
 
@@ -104,7 +104,8 @@ final class Rebuild: @unchecked Sendable {  // one reader at a time, see BlobStr
     private func fill(_ room: UnsafeMutableRawBufferPointer, from start: UInt64) throws(VarveError) {
         var filled = 0
         try recipe.weave.segments(in: start..<start + UInt64(room.count)) { (stream, range) throws(VarveError) in
-            let target = UnsafeMutableRawBufferPointer(rebasing: room[filled..<filled + Int(range.upperBound - range.lowerBound)])
+            let target = UnsafeMutableRawBufferPointer(
+                rebasing: room[filled..<filled + Int(range.upperBound - range.lowerBound)])
             filled += target.count
             switch stream {
             case .content: try copy(range, of: &content, to: target)
@@ -185,18 +186,6 @@ final class Rebuild: @unchecked Sendable {  // one reader at a time, see BlobStr
 }
 
 extension Core {
-    /// This store's numbers of packs, in the order asked for.
-    func packNumbers(_ ids: [PackID]) throws(VarveError) -> [UInt32] {
-        try read { transaction in
-            try ids.map { id in
-                guard let number = try transaction.packNumber(of: id.vector) else {
-                    throw VarveError(.corrupted, "pack \(id.hex) is not in the index")
-                }
-                return number
-            }
-        }
-    }
-
     /// A small blob's bytes, whole: a manifest, however it is stored.
     func allBytes(of digest: Digest) throws(VarveError) -> ByteBuffer {
         switch try open(digest, in: nil, range: nil) {
@@ -208,7 +197,8 @@ extension Core {
                 throw VarveError(.tooLarge, "blob \(digest) is too long for a manifest")
             }
             do throws(DriverError) {
-                return ByteBuffer(bytes: try files.open(StoreLayout.raw(digest).path, .read).read(at: 0, count: Int(file.length)))
+                return ByteBuffer(
+                    bytes: try files.open(StoreLayout.raw(digest).path, .read).read(at: 0, count: Int(file.length)))
             } catch {
                 throw error.asVarveError
             }

@@ -60,6 +60,17 @@ final class Settler: Sendable {
         work.writer = nil
     }
 
+    /// Runs `body` while nothing settles. The open pack is let go before, and looked up again after.
+    func alone<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(VarveError) -> Value
+    ) async throws(VarveError) -> Value {
+        try await thread.run { [self] () throws(VarveError) in
+            work.writer = nil
+            defer { work.matcher = ChunkMatcher(packs: core.packs) }
+            return try body()
+        }
+    }
+
     /// A blob has landed and is queued.
     func landed(_ digest: Digest, inline: Bool) async throws(VarveError) {
         switch core.settings.settling {
@@ -245,7 +256,9 @@ extension Core {
         let gone = try commitBlocking { transaction -> [Digest] in
             var gone: [Digest] = []
             for digest in victims {
-                guard var row = try transaction.blob(digest), row.isSettled, row.flags.contains(.rawFile) else { continue }
+                guard var row = try transaction.blob(digest), row.isSettled, row.flags.contains(.rawFile) else {
+                    continue
+                }
                 row.flags.remove(.rawFile)
                 try transaction.putBlob(digest, row)
                 gone.append(digest)

@@ -104,6 +104,8 @@ extension Store {
                     _ = try transaction.removeTag(tag, in: repository)
                 }
                 removed = try transaction.removeManifest(digest, in: repository)
+                // From now on the repository's blobs are its manifests', and go with them.
+                if removed { try transaction.setMeta(Collector.deletionNote(repository), []) }
             }
             guard removed else { throw VarveError(.manifestUnknown, "no manifest \(reference) in \(repository)") }
         }

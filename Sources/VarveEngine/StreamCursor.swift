@@ -28,8 +28,9 @@ struct StreamCursor {
     private var covered: Range<UInt64> = 0..<0
     private var frameOffset = 0
 
-    init(_ runs: RecipeRuns, packs: [UInt32]) {
-        self.runs = runs.runs
+    /// - Parameter runs: With the ordinals that their chunks have now, in `packs`.
+    init(_ runs: [RecipeRun], packs: [UInt32]) {
+        self.runs = runs
         self.packs = packs
     }
 
