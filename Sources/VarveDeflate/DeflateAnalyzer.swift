@@ -74,7 +74,6 @@ struct AnalysisPass {
     private var segment = DeflatePlan.Segment()
     private var segmentBit = 0
     private var memberStart = 0
-    private var unitStart = 0
     private var summary = DeflateAnalyzer.Summary()
 
     init(source: @escaping CompressedReader, parameters: StreamParameters) throws {
@@ -86,7 +85,7 @@ struct AnalysisPass {
 
     mutating func run(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> DeflateAnalyzer.Result {
         let plain = scanner.reader.plain
-        var cut: (index: Int, plain: Int, bit: Int)?
+        var cut: Cut?
         while let element = try scanner.next() {
             let before: Int
             if case .block(let block) = element {
@@ -94,7 +93,7 @@ struct AnalysisPass {
                 if cut == nil, block.plainCount > 0,
                     block.plainStart - segment.plainStart >= DeflateAnalyzer.segmentTarget
                 {
-                    cut = (elements.count, block.plainStart, block.bitStart)
+                    cut = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
                 }
                 if block.isMarker || block.isFinal { endings.append(block.plainStart + block.plainCount) }
             } else {
@@ -104,13 +103,14 @@ struct AnalysisPass {
             if plain.end > before {
                 try sink(UnsafeRawBufferPointer(start: plain.base + (before - plain.origin), count: plain.end - before))
             }
-            if let found = cut, plain.end >= found.plain + DeflatePlan.lookahead {
-                try finishSegment(found.index, end: found.plain, bitEnd: found.bit)
+            if let found = cut, plain.end >= found.plain + DeflatePlan.lookahead, canJudge(found) {
+                if let start = restart(at: found) { try finishSegment(found, next: start) }
                 cut = nil
             }
         }
-        if let found = cut { try finishSegment(found.index, end: found.plain, bitEnd: found.bit) }
-        try finishSegment(elements.count, end: plain.end, bitEnd: scanner.reader.bitPosition)
+        if let found = cut, let start = restart(at: found) { try finishSegment(found, next: start) }
+        let last = Cut(index: elements.count, plain: plain.end, bit: scanner.reader.bitPosition)
+        try finishSegment(last, next: DeflatePlan.Segment())
         plan.compressedCount = scanner.reader.bitPosition / 8
         plan.plainCount = plain.end
         summary.compressedBytes = plan.compressedCount
@@ -126,123 +126,159 @@ struct AnalysisPass {
         count > 1024 + scanner.reader.bitPosition / 8 * DeflateAnalyzer.planPercentMax / 100
     }
 
-    private mutating func finishSegment(_ count: Int, end: Int, bitEnd: Int) throws {
-        let plain = scanner.reader.plain
-        let tokens = scanner.reader.tokens
-        segment.plainCount = end - segment.plainStart
-        if segment.plainCount > DeflatePlan.segmentPlainMax { throw DeflateError("segment-too-long") }
-        segment.compressedStart = segmentBit >> 3
-        segment.compressedCount = bitEnd >> 3 - segmentBit >> 3
-        let origin = plain.origin
-        let localEndings = endings.map { $0 - origin }[...]
-        var blocks: [UInt8] = []
-        var tokenBytes: [UInt8] = []
-        var corrections = -1
-        var trial = segment
-        while true {
-            let geometry = SegmentGeometry(
-                start: trial.plainStart - origin, end: end - origin,
-                available: min(plain.end, end + DeflatePlan.lookahead) - origin, lead: trial.lead,
-                history: trial.history, age: trial.age)
-            let (newBlocks, newTokens) = walk.write(
-                elements[0..<count], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
-                tokens: tokens.base, endings: localEndings)
-            if corrections < 0 || newTokens.count < tokenBytes.count {
-                segment = trial
-                blocks = newBlocks
-                tokenBytes = newTokens
-                corrections = walk.corrections
-            }
-            // Where the tables depend on the tokens, a longer run-up may be what it takes to be in step.
-            guard case .tokens(let usual) = plan.parameters.model.runUp, walk.corrections > 0, trial.lead >= usual,
-                trial.lead < usual * 4, trial.plainStart - unitStart > trial.lead
-            else { break }
-            trial.lead = min(trial.lead * 2, trial.plainStart - unitStart)
-            if trial.lead + trial.history > trial.plainStart - origin { break }
-        }
-        segment.blocksCount = blocks.count
-        segment.tokensCount = tokenBytes.count
-        payloads.append(contentsOf: blocks)
-        payloads.append(contentsOf: tokenBytes)
-        summary.corrections += corrections
-        summary.correctionBytes += tokenBytes.count
-        plan.segments.append(segment)
-        if payloads.count > 1 << 20 && tooLarge(payloads.count / 2) { throw DeflateError("corrections-too-large") }
-        try prepareNext(count, end: end, bitEnd: bitEnd)
+    /// A place between two blocks where a segment may end.
+    private struct Cut {
+        /// Elements before it.
+        var index: Int
+        var plain: Int
+        var bit: Int
     }
 
-    /// Sets up the next segment's start and forgets what is no longer needed.
-    private mutating func prepareNext(_ count: Int, end: Int, bitEnd: Int) throws {
+    private mutating func finishSegment(_ cut: Cut, next: DeflatePlan.Segment) throws {
         let plain = scanner.reader.plain
+        segment.plainCount = cut.plain - segment.plainStart
+        if segment.plainCount > DeflatePlan.segmentPlainMax { throw DeflateError("segment-too-long") }
+        segment.compressedStart = segmentBit >> 3
+        segment.compressedCount = cut.bit >> 3 - segmentBit >> 3
+        let (blocks, tokens) = describe(0..<cut.index, segment, end: cut.plain)
+        segment.blocksCount = blocks.count
+        segment.tokensCount = tokens.count
+        payloads.append(contentsOf: blocks)
+        payloads.append(contentsOf: tokens)
+        summary.corrections += walk.corrections
+        summary.correctionBytes += tokens.count
+        plan.segments.append(segment)
+        if payloads.count > 1 << 20 && tooLarge(payloads.count / 2) { throw DeflateError("corrections-too-large") }
+        segment = next
+        segmentBit = cut.bit
+        if segment.phase != 0 {
+            var byte: UInt8 = 0
+            _ = try withUnsafeMutableBytes(of: &byte) { try source(segmentBit >> 3, $0) }
+            segment.phaseBits = Int(byte) & (1 << segment.phase - 1)
+        }
+        memberStart = cut.plain - next.age
+        forget(cut.index)
+        endings.removeAll { $0 <= cut.plain - (1 << 20) }
+        plain.drop(before: cut.plain - Self.kept)
+    }
+
+    /// Describes elements as a segment with the given start.
+    private func describe(
+        _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int
+    ) -> (blocks: [UInt8], tokens: [UInt8]) {
+        let plain = scanner.reader.plain
+        let origin = plain.origin
+        let geometry = SegmentGeometry(
+            start: start.plainStart - origin, end: end - origin,
+            available: min(plain.end, end + DeflatePlan.lookahead) - origin, lead: start.lead, history: start.history,
+            age: start.age)
+        return walk.write(
+            elements[range], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
+            tokens: scanner.reader.tokens.base, endings: endings.map { $0 - origin }[...])
+    }
+
+    /// Drops elements and their tokens.
+    private mutating func forget(_ count: Int) {
+        var tokenEnd = 0
+        for element in elements[0..<count] {
+            if case .block(let block) = element { tokenEnd = block.tokenStart + block.tokenCount }
+        }
+        elements.removeFirst(count)
+        if tokenEnd == 0 { return }
+        scanner.reader.tokens.dropFirst(tokenEnd)
+        for index in elements.indices {
+            if case .block(var block) = elements[index] {
+                block.tokenStart -= min(tokenEnd, block.tokenStart)
+                elements[index] = .block(block)
+            }
+        }
+    }
+
+    /// How a segment that begins at the cut gets at its model's state; nil if another place is to be looked for, because
+    /// the model would not be in step here.
+    private func restart(at cut: Cut) -> DeflatePlan.Segment? {
         let tokens = scanner.reader.tokens
         var at = segment.plainStart
         var matchEnd = segment.plainStart
-        var tokenEnd = 0
-        for element in elements[0..<count] {
+        var member = memberStart
+        for element in elements[0..<cut.index] {
             switch element {
             case .block(let block):
                 at = block.plainStart + block.plainCount
-                tokenEnd = block.tokenStart + block.tokenCount
-                var back = at
-                var index = tokenEnd
+                if block.matchCount == 0 { continue }
+                var index = block.tokenStart + block.tokenCount
+                matchEnd = at
                 while index > block.tokenStart {
                     index -= 1
                     if Token.isMatch(tokens.base[index]) { break }
-                    back -= 1
+                    matchEnd -= 1
                 }
-                if block.matchCount > 0 { matchEnd = back }
             case .raw:
-                memberStart = at
+                member = at
                 matchEnd = at
             }
         }
         let parameters = plan.parameters
-        unitStart = memberStart
-        if let last = endings.last(where: { $0 <= end }) { unitStart = max(unitStart, last) }
-        if parameters.unitSize > 0 {
-            unitStart = max(unitStart, end - (end - memberStart) % parameters.unitSize)
-        }
+        let end = cut.plain
+        var unit = member
+        if let last = endings.last(where: { $0 <= end }) { unit = max(unit, last) }
+        if parameters.unitSize > 0 { unit = max(unit, end - (end - member) % parameters.unitSize) }
+
         var next = DeflatePlan.Segment()
         next.plainStart = end
-        next.age = end - memberStart
-        let text: Int
+        next.age = end - member
+        next.phase = cut.bit & 7
         switch parameters.model.runUp {
         case .history:
-            next.lead = min(end - max(matchEnd, unitStart), 8192)
-            text = 32768
-        case .tokens(let warm):
-            next.lead = min(end - unitStart, warm)
-            text = 0
-        }
-        let from = end - next.lead
-        let before = from - memberStart
-        if parameters.unitDictionary >= 0 {
-            // Text before the unit is limited to the dictionary.
-            let inUnit = from - unitStart
-            let dictionary = min(unitStart - memberStart, parameters.unitDictionary)
-            next.history = inUnit == 0 ? dictionary : min(text, inUnit + dictionary)
-        } else {
-            next.history = min(text, before)
-        }
-        segment = next
-        segmentBit = bitEnd
-        segment.phase = bitEnd & 7
-        if segment.phase != 0 {
-            var byte: UInt8 = 0
-            _ = try withUnsafeMutableBytes(of: &byte) { try source(bitEnd >> 3, $0) }
-            segment.phaseBits = Int(byte) & (1 << segment.phase - 1)
-        }
-        elements.removeFirst(count)
-        if tokenEnd > 0 {
-            tokens.dropFirst(tokenEnd)
-            for index in elements.indices {
-                if case .block(var block) = elements[index] {
-                    block.tokenStart -= min(tokenEnd, block.tokenStart)
-                    elements[index] = .block(block)
+            next.lead = min(end - max(matchEnd, unit), 8192)
+            next.history = history(from: end - next.lead, text: 32768, member: member, unit: unit)
+            return next
+        case .tokens(let usual):
+            // A longer run-up may be what it takes to be in step; else a later place; in the end, corrections.
+            var best = next
+            var fewest = Int.max
+            var lead = usual
+            while true {
+                next.lead = min(end - unit, lead)
+                next.history = history(from: end - next.lead, text: 0, member: member, unit: unit)
+                let departures = next.lead == 0 ? 0 : departures(after: cut, next)
+                if departures < fewest {
+                    fewest = departures
+                    best = next
                 }
+                lead *= 2
+                if fewest == 0 || next.lead == end - unit || lead > usual * 4 { break }
             }
+            return fewest > 0 && end - segment.plainStart < Self.segmentMost ? nil : best
         }
-        endings.removeAll { $0 <= end - (1 << 20) }
-        plain.drop(before: end - Self.kept)
+    }
+
+    /// Plain bytes after which a segment ends even where the model is not in step.
+    private static let segmentMost = 4 << 20
+
+    /// Text before `from` that a model starting there knows.
+    private func history(from: Int, text: Int, member: Int, unit: Int) -> Int {
+        let dictionary = plan.parameters.unitDictionary
+        if dictionary < 0 { return min(text, from - member) }
+        let before = min(unit - member, dictionary)
+        return from == unit ? before : min(text, from - unit + before)
+    }
+
+    /// Whether enough is decoded to try the model on the first block after a cut.
+    private func canJudge(_ cut: Cut) -> Bool {
+        guard case .tokens = plan.parameters.model.runUp,
+            case .block(let block)? = elements.dropFirst(cut.index).first
+        else { return true }
+        return block.plainStart + block.plainCount + 300 <= scanner.reader.plain.end
+    }
+
+    /// How often the model is wrong in the first block after a cut.
+    private func departures(after cut: Cut, _ start: DeflatePlan.Segment) -> Int {
+        guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
+        guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
+        let end = block.plainStart + block.plainCount
+        if block.kind == .stored || end + 300 > scanner.reader.plain.end { return 0 }
+        _ = describe(cut.index..<(cut.index + 1), start, end: end)
+        return walk.corrections
     }
 }

@@ -205,7 +205,9 @@ extension KlauspostModel {
                 if load32(current) == here {
                     t = current
                     if previous >= lowest && previous < s && load32(previous) == here {
-                        if lengthLong(s &+ 4, previous &+ 4, end) > lengthLong(s &+ 4, current &+ 4, end) { t = previous }
+                        if lengthLong(s &+ 4, previous &+ 4, end) > lengthLong(s &+ 4, current &+ 4, end) {
+                            t = previous
+                        }
                     }
                     break
                 }

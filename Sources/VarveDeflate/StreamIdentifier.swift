@@ -38,8 +38,8 @@ struct StreamPrefix {
         }
     }
 
-    /// What describing the first `plainMost` bytes costs, in bytes.
-    private func cost(_ parameters: StreamParameters, plainMost: Int) -> Int {
+    /// What describing the first `plainMost` bytes costs, in bytes, and how often the model is wrong on the way.
+    private func cost(_ parameters: StreamParameters, plainMost: Int) -> (bytes: Int, departures: Int) {
         var count = 0
         var end = 0
         for element in elements {
@@ -55,7 +55,7 @@ struct StreamPrefix {
         let (blocks, tokens) = walk.write(
             elements[0..<count], plain: UnsafePointer(reader.plain.base), plainOrigin: 0, geometry: geometry,
             tokens: reader.tokens.base, endings: endings[...])
-        return blocks.count + tokens.count
+        return (blocks.count + tokens.count, walk.corrections)
     }
 
     /// The commonest value of at least half of the list, if it stands for three or more.
@@ -87,9 +87,23 @@ struct StreamPrefix {
         var inner = endings.filter { $0 > 0 && $0 < last }
         if inner.isEmpty, !complete, let only = endings.first, only == last { inner = [only] }
         guard let first = inner.first else { return [(0, -1)] }
-        let regular = inner.allSatisfy { $0 % first == 0 }
-        let size = regular ? first : 0
-        return [(size, -1), (size, 32768), (size, 16384), (size, 0)]
+        let size = inner.allSatisfy { $0 % first == 0 } ? first : 0
+        return [(size, 16384), (size, -1), (size, 32768), (size, 0)]
+    }
+
+    /// Whether blocks end after pieces of 65535 plain bytes.
+    private func looksPieced() -> Bool {
+        var pieced = 0
+        var other = 0
+        for element in elements {
+            guard case .block(let block) = element, block.plainCount > 0, !block.isFinal else { continue }
+            if block.plainCount % 65535 == 0 {
+                pieced += 1
+            } else if !endings.contains(block.plainStart + block.plainCount) {
+                other += 1
+            }
+        }
+        return other <= pieced / 8
     }
 
     /// Encoder models worth trying, likely ones first.
@@ -98,17 +112,18 @@ struct StreamPrefix {
         func add(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) {
             result.append(StreamParameters(model: model, rule: rule, tree: tree))
         }
-        let observed = plainRule()
+        if looksPieced() {
+            for level in [5, 6, 1, 4, 3, 2] {
+                add(.klauspost(.init(level: level, era: .since1_15_11)), .plain(65535), .go)
+                add(.klauspost(.init(level: level, era: .before1_15_10)), .plain(65535), .go)
+            }
+            add(.goFast, .plain(65535), .go)
+        }
         var tokenRule = BlockRule.tokens(16383)
         var memLevel = 8
-        if case .tokens(let n) = observed, n > 0 {
-            tokenRule = observed
+        if case .tokens(let n) = plainRule(), n > 0 {
+            tokenRule = .tokens(n)
             for level in 1...9 where n == 1 << (level + 6) - 1 { memLevel = level }
-        }
-        add(.goFast, .plain(65535), .go)
-        for level in [5, 6, 1, 4, 3, 2] {
-            add(.klauspost(.init(level: level, era: .since1_15_11)), .plain(65535), .go)
-            add(.klauspost(.init(level: level, era: .before1_15_10)), .plain(65535), .go)
         }
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] {
             add(.chain(.init(level: level, memLevel: memLevel, gnu: false)), tokenRule, .zlib)
@@ -123,36 +138,44 @@ struct StreamPrefix {
 
     /// The parameters that describe the prefix best.
     func best() -> StreamParameters {
+        // A short look at every model, then the whole prefix for those that did best.
+        var trials: [(cost: Int, parameters: StreamParameters)] = []
+        for trial in candidates() { trials.append((cost(trial, plainMost: 160_000).bytes, trial)) }
+        trials.sort { $0.cost < $1.cost }
+        let shortest = trials.first?.cost ?? 0
         var best = StreamParameters()
         var bestCost = Int.max
-        // A short look at every model, a longer one at those that did best.
-        let short = 160_000
-        var trials: [(cost: Int, parameters: StreamParameters)] = []
-        for trial in candidates() {
-            trials.append((cost(trial, plainMost: short), trial))
-        }
-        trials.sort { $0.cost < $1.cost }
-        if let first = trials.first {
-            var finalists: [StreamParameters] = []
-            for trial in trials.prefix(12) where trial.cost < first.cost * 2 + 64 { finalists.append(trial.parameters) }
-            for trial in finalists {
-                for unit in unitGuesses() {
-                    var parameters = trial
-                    parameters.unitSize = unit.size
-                    parameters.unitDictionary = unit.dictionary
-                    let found = cost(parameters, plainMost: Int.max)
-                    if found < bestCost {
-                        bestCost = found
-                        best = parameters
-                    }
+        var units = unitGuesses()
+        var perfect = 0
+        for trial in trials.prefix(8) where trial.cost <= shortest + shortest / 3 + 64 {
+            // zlib and GNU gzip search alike and differ in where blocks end: one more may be better still.
+            if perfect > 0 && trial.cost > shortest + 24 || perfect > 1 { break }
+            var bestUnit = units[0]
+            var bestHere = Int.max
+            for unit in units {
+                var parameters = trial.parameters
+                parameters.unitSize = unit.size
+                parameters.unitDictionary = unit.dictionary
+                let found = cost(parameters, plainMost: Int.max)
+                if found.bytes < bestHere {
+                    bestHere = found.bytes
+                    bestUnit = unit
+                }
+                if found.bytes < bestCost {
+                    bestCost = found.bytes
+                    best = parameters
+                }
+                if found.departures == 0 {
+                    perfect += 1
+                    break
                 }
             }
+            units = [bestUnit]
         }
         // Not convincing: see what the generic predictor makes of it.
-        let whole = reader.bitPosition / 8
-        if bestCost > whole / 400 {
+        if bestCost > reader.bitPosition / 8 / 400 {
             let generic = bestGeneric()
-            if cost(generic, plainMost: Int.max) < bestCost { best = generic }
+            if cost(generic, plainMost: Int.max).bytes < bestCost { best = generic }
         }
         return best
     }
@@ -169,7 +192,7 @@ struct StreamPrefix {
                     trial.tree = tree
                     trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))
                     if tree != .zlib && depth != 16 { continue }
-                    let found = cost(trial, plainMost: 400_000)
+                    let found = cost(trial, plainMost: 400_000).bytes
                     if bestCost == Int.max || found * 100 < bestCost * 98 {
                         bestCost = found
                         best = trial
