@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Glibc
+
+/// Random numbers from a seed, which `VARVE_TEST_SEED` sets. Tests name `SeededBytes.seed` when they fail.
+public struct SeededBytes: RandomNumberGenerator, Sendable {
+    /// The seed of this run.
+    public static let seed: UInt64 = getenv("VARVE_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? 20_250_923
+    private var state: UInt64
+
+    /// - Parameter salt: Sets sequences apart: the same salt gives the same numbers.
+    public init(_ salt: UInt64) { state = Self.seed &+ salt &* 0x9e37_79b9_7f4a_7c15 }
+
+    /// The next number (SplitMix64).
+    public mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+
+    /// A number of a range.
+    public mutating func int(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
+
+    /// Bytes that nothing makes smaller.
+    public mutating func bytes(_ count: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            var index = 0
+            while index < count {
+                var word = next()
+                for _ in 0..<min(8, count - index) {
+                    buffer[index] = UInt8(truncatingIfNeeded: word)
+                    word >>= 8
+                    index += 1
+                }
+            }
+            initialized = count
+        }
+    }
+
+    /// Bytes that zstd makes smaller by a factor of about four: words of a small vocabulary.
+    public mutating func text(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count + 16)
+        while bytes.count < count {
+            let word = Self.words[Int(next() % UInt64(Self.words.count))]
+            bytes.append(contentsOf: word)
+            if next() % 8 == 0 { bytes.append(contentsOf: String(next() % 100_000).utf8) }
+        }
+        bytes.removeSubrange(count...)
+        return bytes
+    }
+
+    private static let words: [[UInt8]] = [
+        "the ", "library ", "of ", "a ", "layer ", "holds ", "files ", "that ", "were ", "there ", "before\n",
+        "import ",
+        "return ", "if (", ") {\n    ", "}\n", "0x", "module ", "version ", "static ", "const char *", "error: ",
+    ].map { Array($0.utf8) }
+}
