@@ -44,6 +44,7 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
     private var isClosing = false
     private var hasEnded = false
     private var counts = Statistics()
+    private var thread: pthread_t?
 
     /// Bodies in a batch, at most.
     private static let batchMax = 512
@@ -103,7 +104,8 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
     /// Not to be called from a body, nor inside a read: either would wait for itself.
     @discardableResult
     package func commit<Value>(_ body: (borrowing WriteTransaction) throws -> Value) throws -> Value {
-        precondition(ReadDepth.current == 0, "a commit inside a read could wait for itself")
+        precondition(environment.readDepth.current == 0, "a commit inside a read could wait for itself")
+        precondition(!isCommitterThread, "a commit inside a body waits for itself")
         let answer = Answer<Value>()
         // The body only seems to escape: the committer's thread lets go of it before it wakes this one.
         try withoutActuallyEscaping(body) { body in
@@ -142,7 +144,13 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
 
     // MARK: The thread
 
+    private var isCommitterThread: Bool {
+        guard let thread = monitor.locked({ thread }) else { return false }
+        return pthread_equal(thread, pthread_self()) != 0
+    }
+
     fileprivate func run() {
+        monitor.locked { thread = pthread_self() }
         while let batch = nextBatch() {
             var rest = batch[...]
             while !rest.isEmpty {
@@ -153,6 +161,7 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
         }
         monitor.locked {
             hasEnded = true
+            thread = nil
             monitor.wakeAll()
         }
     }

@@ -85,16 +85,22 @@ extension IndexEnvironment {
     }
 }
 
-/// How many read transactions the current thread has open.
-enum ReadDepth {
-    private static let key: pthread_key_t = {
-        var key = pthread_key_t()
-        precondition(pthread_key_create(&key, nil) == 0, "a process has a thousand thread keys, and we need one")
-        return key
-    }()
+/// How many read transactions of one environment the current thread has open.
+struct ReadDepth: ~Copyable {
+    private let key: pthread_key_t
 
-    static var current: Int {
-        get { Int(bitPattern: pthread_getspecific(key)) }
-        set { pthread_setspecific(key, UnsafeRawPointer(bitPattern: newValue)) }
+    init() throws(IndexError) {
+        var key = pthread_key_t()
+        let code = pthread_key_create(&key, nil)
+        guard code == 0 else { throw IndexError(.returnCode(code), call: "pthread_key_create") }
+        self.key = key
+    }
+
+    deinit { pthread_key_delete(key) }
+
+    var current: Int { Int(bitPattern: pthread_getspecific(key)) }
+
+    func add(_ change: Int) {
+        pthread_setspecific(key, UnsafeRawPointer(bitPattern: current + change))
     }
 }

@@ -40,6 +40,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     /// Held by the thread that has the write transaction, and by growth.
     let writer = Monitor()
 
+    let readDepth: ReadDepth
     private let gate = Monitor()
     private var activeReaders = 0
     private var isGrowing = false
@@ -56,6 +57,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     /// The directory and its entry are durable when this returns. Readers that a killed process left behind are removed.
     /// - Throws: `alreadyOpen` if this process has it open; `unsupportedVersion` if a later version wrote it.
     package init(path: String, options: Options = Options()) throws(IndexError) {
+        readDepth = try ReadDepth()
         if !options.isReadOnly { try DurableDirectory.create(path) }
         let identity = try OpenDirectories.enter(path)
         do throws(IndexError) {
@@ -116,7 +118,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
 
     /// Runs `body` on the state of the last commit.
     ///
-    /// Bodies may nest. They must not wait for a commit: growth of the map waits for them.
+    /// Bodies may nest. They must not wait for a commit to this environment: growth of the map waits for them.
     package func read<Value: ~Copyable>(
         _ body: (borrowing ReadTransaction) throws(IndexError) -> Value
     ) throws(IndexError) -> Value {
@@ -127,7 +129,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     private func beginRead() throws(IndexError) -> OpaquePointer {
         gate.lock()
         // A reader inside a reader of the same thread must not wait for a growth that waits for the outer one.
-        while isGrowing && ReadDepth.current == 0 { gate.wait() }
+        while isGrowing && readDepth.current == 0 { gate.wait() }
         guard !isClosed, !hasNoMap else {
             gate.unlock()
             throw IndexError(.closed, call: "index", detail: hasNoMap ? "its map is lost" : "")
@@ -148,12 +150,12 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
             leaveGate(keeping: nil)
             throw IndexError(.returnCode(returnCode), call: "mdb_txn_begin")
         }
-        ReadDepth.current += 1
+        readDepth.add(1)
         return reader
     }
 
     func endRead(_ reader: OpaquePointer) {
-        ReadDepth.current -= 1
+        readDepth.add(-1)
         mdb_txn_reset(reader)
         leaveGate(keeping: reader)
     }
@@ -181,7 +183,7 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     package func write<Value: ~Copyable>(
         _ body: (borrowing WriteTransaction) throws(IndexError) -> Value
     ) throws(IndexError) -> Value {
-        precondition(ReadDepth.current == 0, "a write inside a read could wait for itself")
+        precondition(readDepth.current == 0, "a write inside a read could wait for itself")
         writer.lock()
         defer { writer.unlock() }
         try checkWritable()

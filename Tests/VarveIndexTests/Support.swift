@@ -113,11 +113,20 @@ func catalogue(of environment: IndexEnvironment) throws -> [String] {
     }
 }
 
+/// What holds for every index, whatever was done to it; answers what does not.
+func brokenInvariants(of environment: IndexEnvironment) throws -> [IndexVerification.Damage] {
+    try environment.read { (transaction) throws(IndexError) in
+        // The tests' manifests need no bytes.
+        try transaction.verify().damage.filter { $0.problem != "no bytes" }
+    }
+}
+
 /// The catalogue that replaying a journal gives.
 func replayed(_ journal: String, beside scratch: String) throws -> (catalogue: [String], report: ReplayReport) {
     let rebuilder = try IndexRebuilder(indexPath: scratch)
     let report = try rebuilder.replayJournal(directory: journal)
     let lines = try catalogue(of: rebuilder.environment)
+    #expect(try brokenInvariants(of: rebuilder.environment).isEmpty)
     try rebuilder.abandon()
     return (lines, report)
 }

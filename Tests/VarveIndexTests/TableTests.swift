@@ -111,6 +111,7 @@ struct TableTests {
             }
             #expect(try transaction.holders(of: digest(3), limit: 9) == Array(names[1...]))
         }
+        #expect(try brokenInvariants(of: environment).isEmpty)
         let statistics = try environment.statistics()
         #expect(statistics.links == 15 && statistics.tags == 15 && statistics.manifests == 15)
     }
@@ -197,6 +198,7 @@ struct TableTests {
             #expect(try !transaction.removePack(2))
             #expect(try transaction.packNumber(of: SIMD16(repeating: 2)) == nil)
             #expect(try transaction.allocatePackNumber() == 3)
+            #expect(try transaction.verify().damage.isEmpty)
         }
         let error = #expect(throws: IndexError.self) {
             try environment.write { (transaction) throws(IndexError) in
@@ -220,6 +222,7 @@ struct TableTests {
             #expect(try transaction.queue(after: entries[0].sequence, limit: 9).map(\.digest) == [digest(3)])
             #expect(try transaction.queueSequence(of: digest(1)) == entries[0].sequence)
             #expect(try transaction.queueSequence(of: digest(2)) == nil)
+            #expect(try transaction.verify().damage.isEmpty)
         }
     }
 
@@ -263,10 +266,57 @@ struct TableTests {
                     #expect(try transaction.tag(label, in: repository(name))?.digest == tags[name]?[label.description])
                 }
             }
+            #expect(try transaction.verify().damage.isEmpty)
             for number in 0..<20 {
                 let holders = links.filter { $0.value.contains(digest(number)) }.keys.sorted()
                 #expect(try transaction.holders(of: digest(number), limit: .max).map(\.description) == holders)
             }
         }
+    }
+
+    @Test("rows that contradict each other are found", arguments: Contradiction.allCases)
+    func contradictions(_ contradiction: Contradiction) throws {
+        let name = repository("a/b")
+        let subject = digest(3)
+        try environment.write { (transaction) throws(IndexError) in
+            try transaction.putInlineBlob(digest(1), bytes: [1, 2], landedAt: 1)
+            try transaction.link(digest(1), in: name, at: 1)
+            try transaction.setTag(tag("t"), in: name, TagRow(digest: digest(1), mediaType: "m"))
+            try transaction.putManifest(
+                digest(1), in: name, ManifestRow(mediaType: "m", size: 2, subject: subject),
+                referrer: ReferrerRow(mediaType: "m", size: 2))
+            try transaction.enqueue(digest(1))
+            try transaction.putPack(5, PackRow(id: SIMD16(repeating: 5)))
+            let verification = try transaction.verify()
+            #expect(verification.damage.isEmpty)
+            #expect(verification.rows >= 12)
+        }
+        let found = try environment.write { (transaction) throws(IndexError) in
+            let access = transaction.access
+            let key = Key.digest(digest(1))
+            switch contradiction {
+            case .inline: try access.delete(access.tables.inline, key)
+            case .blobs: try access.delete(access.tables.blobs, key)
+            case .holders: try access.delete(access.tables.holders, Key.holder(of: digest(1), name))
+            case .links: try access.delete(access.tables.links, Key.within(name, digest(1)))
+            case .repositories: try access.delete(access.tables.repositories, Key.repository(name))
+            case .manifests: try access.delete(access.tables.manifests, Key.within(name, digest(1)))
+            case .referrers: try access.delete(access.tables.referrers, Key.referrer(name, of: subject, digest(1)))
+            case .queue: try access.delete(access.tables.queue, Key.number(1 as UInt64))
+            case .queued: try access.delete(access.tables.queued, key)
+            case .packs: try access.delete(access.tables.packs, Key.number(5 as UInt32))
+            case .packIDs: try access.delete(access.tables.packIDs, Key.pack(SIMD16(repeating: 5)))
+            case .tags: try access.put(access.tables.tags, Key.within(name, tag("t")), [1, 2, 3, 4, 5, 6])
+            case .chunks: try access.put(access.tables.chunks, [1, 2, 3, 4, 5, 6, 7, 8], [1])
+            case .meta: try access.put(access.tables.meta, [65], [1, 2, 3, 4, 5])
+            }
+            return try transaction.verify().damage
+        }
+        #expect(!found.isEmpty)
+    }
+
+    enum Contradiction: CaseIterable {
+        case inline, blobs, holders, links, repositories, manifests, referrers, queue, queued, packs, packIDs, tags
+        case chunks, meta
     }
 }
