@@ -17,8 +17,6 @@ import VarveModel
 final class PackWriter {
     /// Raw bytes gathered in a frame.
     static let frameBytes = 512 << 10
-    /// A pack that has grown past this is sealed before more is added.
-    static let packBytes: UInt64 = 64 << 20
     /// Frames that wait for a worker or for their turn; the bound on memory.
     private static let jobsMax = 4
 
@@ -83,11 +81,11 @@ final class PackWriter {
     /// index when it seals, so it must not be called inside a read snapshot.
     func makeRoom(for bytes: Int) throws(VarveError) {
         if let open = current,
-            open.reader.directory.endOffset + open.waitingRawBytes + UInt64(bytes) > Self.packBytes,
+            open.reader.directory.endOffset + open.waitingRawBytes + UInt64(bytes) > core.settings.packBytes,
             open.nextOrdinal > 0
         {
             try drain()
-            if open.reader.directory.endOffset + UInt64(bytes) / 2 > Self.packBytes { try seal() }
+            if open.reader.directory.endOffset + UInt64(bytes) / 2 > core.settings.packBytes { try seal() }
         }
         if current == nil {
             let resumed = try resume()

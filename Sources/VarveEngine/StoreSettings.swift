@@ -36,6 +36,8 @@ public struct StoreSettings: Sendable {
     public var graceSeconds: UInt64 = 24 * 3600
     /// Bytes of decoded frames kept in memory for all readers together.
     public var frameCacheBytes: Int = 64 << 20
+    /// A pack that has grown past this is sealed. Smaller only in tests.
+    package var packBytes: UInt64 = 64 << 20
     /// Opens without the right to write; works beside a process that serves the store.
     public var readOnly: Bool = false
 
