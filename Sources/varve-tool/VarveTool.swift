@@ -16,7 +16,7 @@ struct VarveTool: AsyncParsableCommand {
             --store DIR, or once for all by the environment variable VARVE_STORE.
 
               varve serve --store ./layers
-              skopeo copy --dest-tls-verify=false docker-archive:image.tar docker://127.0.0.1:5000/demo:1
+              podman push --tls-verify=false demo:1 127.0.0.1:5000/demo:1
               varve images --store ./layers
               varve stats --store ./layers
 
@@ -80,5 +80,12 @@ struct VarveTool: AsyncParsableCommand {
         let failure = ToolError(error)
         if failure.status != .brokenPipe, Interrupts.shared.status == nil { Output.note(failure.description) }
         return failure.status
+    }
+}
+
+extension VarveTool {
+    /// The names of all verbs.
+    static var verbs: [String] {
+        configuration.groupedSubcommands.flatMap(\.subcommands).compactMap { $0.configuration.commandName }
     }
 }

@@ -23,9 +23,10 @@ struct TarIndex: Sendable {
     static func isHeader(_ block: some Collection<UInt8>) -> Bool {
         guard block.count == 512 else { return false }
         let bytes = Array(block)
-        guard bytes.contains(where: { $0 != 0 }), let stored = octal(bytes[148..<156]) else { return false }
-        var sum: UInt64 = 8 * 32
-        for (index, byte) in bytes.enumerated() where !(148..<156).contains(index) { sum += UInt64(byte) }
+        guard let stored = octal(bytes[148..<156]), stored > 0 else { return false }
+        // The sum is over the header with spaces in the place of the sum. A block of zeros has no sum and is none.
+        let all = bytes.reduce(UInt64(0)) { $0 &+ UInt64($1) }
+        let sum = bytes[148..<156].reduce(all) { $0 &- UInt64($1) } &+ 8 * 0x20
         return sum == stored
     }
 

@@ -125,8 +125,9 @@ struct ServeCommand: AsyncParsableCommand {
         let bound: SocketAddress
         do {
             bound = try await registry.bind()
-        } catch let error as IOError {
-            throw ToolError(.failed, "cannot listen on \(listen): \(ToolError.text(ofErrno: error.errnoCode))")
+        } catch let error as VarveError {
+            let reason = (error.cause as? IOError).map { ToolError.text(ofErrno: $0.errnoCode) } ?? error.description
+            throw ToolError(.failed, "cannot listen on \(listen): \(reason)")
         }
         var address = listen
         address.port = bound.port ?? listen.port

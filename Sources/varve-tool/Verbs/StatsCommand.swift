@@ -18,6 +18,7 @@ struct StatsCommand: AsyncParsableCommand {
               settled.count, settled.bytes   those that can be rebuilt from chunks, bytes as pushed
               raw.count, raw.bytes           those that can be served from their raw bytes only
               raw.reasons                    object: reason → count of those
+              inline.count, inline.bytes     small blobs and manifests, kept in the journal and the index
               cache.bytes                    raw bytes kept of settled blobs, for fast pulls
               queue.count                    blobs that wait to be settled
               chunks.count                   distinct chunks
@@ -63,6 +64,7 @@ struct StatsDocument: Encodable {
     var blobs: CountAndBytes
     var settled: CountAndBytes
     var raw: Raw
+    var inline: CountAndBytes
     var cache: Bytes
     var queue: Count
     var chunks: Count
@@ -79,6 +81,7 @@ struct StatsDocument: Encodable {
         blobs = CountAndBytes(count: stats.blobsCount, bytes: stats.blobsBytes)
         settled = CountAndBytes(count: stats.settledCount, bytes: stats.settledBytes)
         raw = Raw(count: stats.rawCount, bytes: stats.rawBytes, reasons: stats.rawReasons)
+        inline = CountAndBytes(count: stats.inlineCount, bytes: stats.inlineBytes)
         cache = Bytes(bytes: stats.cacheBytes)
         queue = Count(count: stats.queuedCount)
         chunks = Count(count: stats.chunksCount)
@@ -109,6 +112,7 @@ struct StatsReport {
         row("blobs", stats.blobsCount, stats.blobsBytes, "as they were pushed")
         row("  settled", stats.settledCount, stats.settledBytes, "rebuilt from chunks when asked for")
         row("  raw", stats.rawCount, stats.rawBytes, reasons.isEmpty ? "" : "because: \(reasons)")
+        row("  inline", stats.inlineCount, stats.inlineBytes, "small: kept in journal and index")
         if stats.queuedCount > 0 { row("  waiting", stats.queuedCount, nil, "to be settled") }
         row("chunks", stats.chunksCount, nil, "distinct")
         row("packs", stats.packsCount, stats.packsBytes, "compressed chunks")
