@@ -29,7 +29,24 @@ let concurrencyHelpers: Target.Dependency = .product(name: "NIOConcurrencyHelper
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// Programs that measure. They join the package only when `VARVE_BENCHMARKS` is set, so that a plain build stays quick.
+let benchmarks: [Target] =
+    Context.environment["VARVE_BENCHMARKS"] == nil
+    ? []
+    : [
+        .target(name: "CKernelReference", path: "Benchmarks/CKernelReference"),
+        .executableTarget(
+            name: "kernel-benchmark", dependencies: ["VarveCodec", "CVarveKernels", "CKernelReference", "COpenSSL"],
+            path: "Benchmarks/Kernels", swiftSettings: strict),
+        .executableTarget(
+            name: "compare", dependencies: ["VarveRig", arguments], path: "Benchmarks/Compare", swiftSettings: strict),
+        .executableTarget(
+            name: "deflate-table", dependencies: ["VarveDeflate"], path: "Benchmarks/DeflateTable",
+            swiftSettings: strict),
+    ]
 
 let package = Package(
     name: "varve",
@@ -66,17 +83,35 @@ let package = Package(
             ["VarveModel", "VarveEngine", "VarveOCI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         module("Varve", ["VarveModel", "VarveEngine"]),
         module("VarveDeflate", []),
-        module("VarveTestKit", ["VarveModel", "VarveEngine", nioCore]),
         .executableTarget(
             name: "varve",
             dependencies: [
-                "VarveModel", "VarveEngine", "VarveOCI", "VarveRegistry", nioCore, nioPosix, logging, lifecycle,
-                arguments,
+                "VarveModel", "VarveCodec", "VarveEngine", "VarveOCI", "VarveRegistry", nioCore, nioPosix, logging,
+                lifecycle, unixSignals, arguments,
             ],
             path: "Sources/varve-tool", swiftSettings: strict),
 
+        // For tests and benchmarks only.
+        module("VarveTestKit", ["VarveModel", "VarveCodec", "VarveEngine", nioCore]),
+        .target(name: "VarveRig", dependencies: ["COpenSSL"], path: "Benchmarks/Rig", swiftSettings: strict),
+
         tests("VarveModel", []),
+        tests("VarveCodec", ["VarveModel", "CVarveKernels", "COpenSSL", "CZlib", "CZstd"]),
+        tests("VarveIndex", ["VarveModel"]),
         tests("VarveDrivers", []),
-        tests("VarveEngine", ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", "VarveTestKit", nioCore, logging]),
-    ]
+        tests(
+            "VarveEngine",
+            [
+                "VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", "VarveTestKit", nioCore, concurrencyHelpers,
+                logging,
+            ]),
+        tests("VarveOCI", ["VarveModel"]),
+        tests(
+            "VarveRegistry",
+            ["VarveModel", "VarveEngine", "VarveOCI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+        tests("VarveRig", ["varve"]),
+        .testTarget(
+            name: "VarveToolTests", dependencies: ["varve", "VarveModel", "VarveEngine", "VarveOCI"],
+            swiftSettings: strict),
+    ] + benchmarks
 )
