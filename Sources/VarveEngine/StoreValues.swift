@@ -122,6 +122,13 @@ public struct Progress: Sendable {
     public var done: UInt64
     /// Bytes in all, 0 if not known.
     public var total: UInt64
+
+    /// A report of its parts.
+    public init(activity: String, done: UInt64, total: UInt64) {
+        self.activity = activity
+        self.done = done
+        self.total = total
+    }
 }
 
 /// What `verify` found.
@@ -134,6 +141,9 @@ public struct VerifyReport: Sendable {
     public var bytesChecked: UInt64 = 0
     /// One line for each thing that is damaged, with what it touches.
     public var damage: [String] = []
+
+    /// Nothing checked, nothing found.
+    public init() {}
 }
 
 /// What a collection gave back.
@@ -146,6 +156,9 @@ public struct CollectReport: Sendable {
     public var packsRewritten: UInt64 = 0
     /// Bytes freed.
     public var bytesFreed: UInt64 = 0
+
+    /// Nothing removed.
+    public init() {}
 }
 
 /// How an image's bytes lie in the store, for `varve inspect`.
