@@ -119,9 +119,11 @@ final class GenericModel: TokenModel {
 
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
         if O.isVirtual {
-            while position < stopAt {
+            var left = maxTokens
+            while position < stopAt && left > 0 {
                 oracle.push(UInt32(plain[position]))
                 position &+= 1
+                left &-= 1
             }
             cachedLength = -1
             insert(upTo: position, inputEnd: inputEnd)
