@@ -101,7 +101,8 @@ package final class Committer: @unchecked Sendable {  // the queue is guarded by
 
     /// Runs `body` in the next batch and returns when it is durable; blocks the calling thread.
     ///
-    /// Not to be called from a body, nor inside a read: either would wait for itself.
+    /// Not to be called from a body, nor inside a read: either would wait for itself. `body` runs on another thread while
+    /// this one waits, so it is not to be written where it would belong to an actor: the runtime stops the process.
     @discardableResult
     package func commit<Value>(_ body: (borrowing WriteTransaction) throws -> Value) throws -> Value {
         precondition(environment.readDepth.current == 0, "a commit inside a read could wait for itself")

@@ -29,8 +29,8 @@ package struct IndexVerification: Sendable, Equatable {
 
 extension IndexTransaction where Self: ~Copyable {
     /// Reads every row but those of chunks, whose truth is elsewhere, and checks that rows which say the same thing twice
-    /// agree: links and holders, packs and their ids, the queue and its entries, referrers and manifests, blobs and
-    /// their inline bytes. Takes as long as the index is large.
+    /// agree: links and holders, packs and their ids, forwards and their packs, the queue and its entries, referrers
+    /// and manifests, blobs and their inline bytes. Takes as long as the index is large.
     ///
     /// Damage is what it finds, not a failure: it throws only what reading pages failed with.
     package func verify() throws(IndexError) -> IndexVerification {
@@ -51,6 +51,7 @@ extension IndexTransaction where Self: ~Copyable {
             return nil
         }
         try access.verifyPacks(&result)
+        try access.verifyForwards(&result)
         try access.verifyQueue(&result)
         try access.verifyCatalogue(&result)
         try access.verify(.chunks, &result) { (key, value) throws(IndexError) in
@@ -93,6 +94,14 @@ extension TransactionAccess {
                 try TransactionAccess.checked(value, key: Array(key), "pack id row"), of: "pack id row")
             let row: PackRow? = try row(tables.packs, Key.number(try reader.fixed(UInt32.self)))
             return row.map { Key.pack($0.id) } == Array(key) ? nil : "its pack has another id"
+        }
+    }
+
+    fileprivate func verifyForwards(_ result: inout IndexVerification) throws(IndexError) {
+        try verify(.forwards, &result) { (key, value) throws(IndexError) in
+            let row = try ForwardRow(decoding: value, key: Array(key))
+            guard key.count == 16 else { return "no pack id" }
+            return try get(tables.packs, Key.number(row.pack)) == nil ? "its pack is not there" : nil
         }
     }
 

@@ -305,6 +305,7 @@ struct TableTests {
             case .queue: try access.delete(access.tables.queue, Key.number(1 as UInt64))
             case .queued: try access.delete(access.tables.queued, key)
             case .packs: try access.delete(access.tables.packs, Key.number(5 as UInt32))
+            case .forwards: try transaction.putForward(SIMD16(repeating: 6), ForwardRow(pack: 6, runs: []))
             case .packIDs: try access.delete(access.tables.packIDs, Key.pack(SIMD16(repeating: 5)))
             case .tags: try access.put(access.tables.tags, Key.within(name, tag("t")), [1, 2, 3, 4, 5, 6])
             case .chunks: try access.put(access.tables.chunks, [1, 2, 3, 4, 5, 6, 7, 8], [1])
@@ -317,6 +318,6 @@ struct TableTests {
 
     enum Contradiction: CaseIterable {
         case inline, blobs, holders, links, repositories, manifests, referrers, queue, queued, packs, packIDs, tags
-        case chunks, meta
+        case chunks, meta, forwards
     }
 }
