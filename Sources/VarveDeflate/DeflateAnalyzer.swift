@@ -141,6 +141,7 @@ struct AnalysisPass {
         segment.compressedStart = segmentBit >> 3
         segment.compressedCount = cut.bit >> 3 - segmentBit >> 3
         let (blocks, tokens) = describe(0..<cut.index, segment, end: cut.plain)
+        if walk.unrepresentable { throw DeflateError("block-structure") }
         segment.blocksCount = blocks.count
         segment.tokensCount = tokens.count
         payloads.append(contentsOf: blocks)

@@ -82,7 +82,7 @@ final class KlauspostModel: TokenModel {
         if stopAt <= from { return }
         if stopAt - from < Self.pieceMin {
             var at = from
-            literals(&oracle, &at, stopAt, stopAt)
+            rest(&oracle, &at, stopAt)
             clear()
             floor = stopAt
         } else {
@@ -94,7 +94,7 @@ final class KlauspostModel: TokenModel {
     private func encode<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
         if end - from < 2 + Self.margin {
             var at = from
-            literals(&oracle, &at, end, end)
+            rest(&oracle, &at, end)
             return
         }
         switch parameters.level {

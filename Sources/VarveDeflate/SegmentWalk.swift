@@ -37,6 +37,8 @@ struct StreamParameters: Equatable {
 protocol SegmentCoding: AnyObject {
     /// Departures of the last segment written.
     var corrections: Int { get }
+    /// Whether the last segment written has a block that the format has no words for.
+    var unrepresentable: Bool { get }
     func write(
         _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,
         tokens: UnsafeMutablePointer<UInt32>, endings: ArraySlice<Int>
@@ -74,6 +76,10 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     private var endings: ArraySlice<Int> = []
     /// Corrections of the last segment.
     private(set) var corrections = 0
+    /// Whether the last segment written has a block that the format has no words for.
+    private(set) var unrepresentable = false
+    /// The longest piece against the rule, where the rule counts plain bytes: it is handled in one go.
+    private static var oddPieceMax: Int { 8 << 20 }
 
     init(parameters: StreamParameters, model: Model) {
         self.parameters = parameters
@@ -110,6 +116,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         inputEnd = -1
         memberStart = nil
         corrections = 0
+        unrepresentable = false
         runUp()
     }
 
@@ -472,6 +479,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             if exceeds { asRule = false }
             _ = coder.bit(p + 62, asRule ? 1 : 0)
             if !asRule { _ = coder.number(p + 320, end - from) }
+            if case .plain = parameters.rule, end - from > Self.oddPieceMax { unrepresentable = true }
             at = end
             return true
         }
@@ -479,6 +487,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         if coder.bit(p + 62, 0) == 0 {
             let count = coder.number(p + 320, 0)
             if count <= 0 || count > geometry.end - from { return false }
+            if case .plain = parameters.rule, count > Self.oddPieceMax { return false }
             stop = from + count
             if from + count > inputEnd { inputEnd = geometry.available }
         } else if ruleEnd != Int.max {
@@ -509,14 +518,13 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         let tokensFrom = tape.index
         if case .plain(let size) = parameters.rule {
             // Encoders of this kind see the text piece by piece.
-            while model.position < stop {
-                let before = model.position
-                let piece = min(before + min(size, 65535), stop)
-                reserve(&tape, piece - before)
-                model.run(&tape, maxTokens: Int.max, stopAt: piece, inputEnd: piece)
-                if model.position == before { return false }
+            // A block that does not end where the rule says may have tokens across the pieces' borders: one run for all.
+            let before = model.position
+            if stop > before {
+                reserve(&tape, stop - before)
+                model.run(&tape, maxTokens: Int.max, stopAt: stop, inputEnd: stop)
             }
-            return true
+            return stop <= before + size
         }
         var early = false
         while model.position < stop {

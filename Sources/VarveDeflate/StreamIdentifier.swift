@@ -55,6 +55,7 @@ struct StreamPrefix {
         let (blocks, tokens) = walk.write(
             elements[0..<count], plain: UnsafePointer(reader.plain.base), plainOrigin: 0, geometry: geometry,
             tokens: reader.tokens.base, endings: endings[...])
+        if walk.unrepresentable { return (Int.max / 4, Int.max / 4) }
         return (blocks.count + tokens.count, walk.corrections)
     }
 

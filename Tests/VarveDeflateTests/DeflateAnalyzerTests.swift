@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Foundation
+import Testing
+
+@testable import VarveDeflate
+
+@Suite("taking gzip files apart and putting them together")
+struct DeflateAnalyzerTests {
+    /// Analyses a file that must be taken apart.
+    private func take(_ bytes: [UInt8], pieceMax: Int = .max) throws -> (
+        plan: [UInt8], plain: [UInt8], summary: DeflateAnalyzer.Summary
+    ) {
+        var plain: [UInt8] = []
+        let result = try DeflateAnalyzer(source: reader(bytes, pieceMax: pieceMax)).analyze { plain += [UInt8]($0) }
+        switch result {
+        case .plan(let plan, let summary): return (plan, plain, summary)
+        case .unsupported(let reason): throw DeflateError(reason)
+        }
+    }
+
+    @Test("every fixture comes back bit for bit", arguments: Fixtures.names)
+    func exact(_ name: String) throws {
+        let bytes = try Fixtures.bytes(name)
+        let (plan, plain, summary) = try take(bytes)
+        #expect(summary.compressedBytes == bytes.count)
+        #expect(summary.plainBytes == plain.count)
+        #expect(try rebuild(plan: plan, plain: plain) == bytes)
+        // Single members without trailing bytes end in their CRC and size.
+        if !name.hasPrefix("members") {
+            let end = bytes.count
+            let crc = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[end - 8 + $1]) << UInt32(8 * $1) }
+            #expect(Checksum.crc32(plain[...]) == crc)
+        }
+    }
+
+    @Test(
+        "known encoders are found and need no corrections",
+        arguments: [
+            ("go1.26-level-1.gz", "go1.26-6"), ("go1.26-level1.gz", "go1.26-1"), ("go1.26-level3.gz", "go1.26-3"),
+            ("klauspost-level1.gz", "klauspost-1"), ("klauspost-level3.gz", "klauspost-3"),
+            ("klauspost-level5.gz", "klauspost-5"), ("klauspost-level6.gz", "klauspost-6"),
+            ("klauspost-old-level5.gz", "klauspost-5-old"), ("long-go1.26.gz", "go1.26-6"),
+            ("long-klauspost.gz", "klauspost-5"), ("long-pgzip.gz", "klauspost-5"),
+        ])
+    func identified(_ name: String, _ encoder: String) throws {
+        let (plan, _, summary) = try take(try Fixtures.bytes(name))
+        #expect(summary.encoder == encoder)
+        #expect(summary.corrections == 0)
+        #expect(summary.correctionBytes == 0)
+        #expect(plan.count < 160)
+    }
+
+    @Test("input in small pieces gives the same plan")
+    func smallPieces() throws {
+        let bytes = try Fixtures.bytes("long-pgzip.gz")
+        #expect(try take(bytes, pieceMax: 777).plan == take(bytes).plan)
+    }
+
+    @Test(
+        "segments can be made alone, in any order", arguments: ["long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz"])
+    func segments(_ name: String) throws {
+        let bytes = try Fixtures.bytes(name)
+        let (plan, plain, _) = try take(bytes)
+        let rebuilder = try DeflateRebuilder(plan: plan)
+        #expect(rebuilder.segments.count >= 2)
+        #expect(rebuilder.compressedCount == bytes.count)
+        var expected = 0
+        for segment in rebuilder.segments {
+            #expect(segment.compressed.lowerBound == expected)
+            #expect(segment.plainNeeded.lowerBound >= segment.plain.lowerBound - (1 << 20))
+            expected = segment.compressed.upperBound
+        }
+        #expect(expected == bytes.count)
+        for index in rebuilder.segments.indices.reversed() {
+            let made = try rebuild(rebuilder, index, plain, .init())
+            #expect(made == Array(bytes[rebuilder.segments[index].compressed]))
+        }
+    }
+
+    @Test("a range of the file touches only the segments it lies in")
+    func ranges() throws {
+        let bytes = try Fixtures.bytes("long-pgzip.gz")
+        let (plan, _, _) = try take(bytes)
+        let rebuilder = try DeflateRebuilder(plan: plan)
+        let first = rebuilder.segments[0].compressed
+        #expect(rebuilder.segments(for: 0..<1) == 0..<1)
+        #expect(rebuilder.segments(for: first.upperBound..<(first.upperBound + 1)) == 1..<2)
+        #expect(rebuilder.segments(for: (first.upperBound - 1)..<(first.upperBound + 1)) == 0..<2)
+        #expect(rebuilder.segments(for: 5..<5).isEmpty)
+        #expect(rebuilder.segments(for: 0..<bytes.count) == rebuilder.segments.indices)
+    }
+
+    @Test("what is not gzip, cut off or damaged is refused by name")
+    func refused() throws {
+        let bytes = try Fixtures.bytes("gzip-6.gz")
+        func reason(_ input: [UInt8]) throws -> String {
+            guard case .unsupported(let reason) = try DeflateAnalyzer(source: reader(input)).analyze(sink: { _ in })
+            else {
+                return ""
+            }
+            return reason
+        }
+        #expect(try reason([]) == "not-gzip")
+        #expect(try reason(Array("not a gzip file at all".utf8)) == "not-gzip")
+        #expect(try reason(Array(bytes[0..<(bytes.count / 2)])) == "truncated")
+        #expect(try reason(Array(bytes[0..<(bytes.count - 3)])) == "truncated")
+        #expect(try reason(Array(bytes[0..<10]) + [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]) == "bad-block-type")
+    }
+
+    @Test("an error of the source or the sink is passed on")
+    func closures() throws {
+        struct Broken: Error {}
+        let bytes = try Fixtures.bytes("gzip-6.gz")
+        #expect(throws: Broken.self) { try DeflateAnalyzer(source: { _, _ in throw Broken() }).analyze(sink: { _ in }) }
+        #expect(throws: Broken.self) {
+            try DeflateAnalyzer(source: reader(bytes)).analyze(sink: { _ in throw Broken() })
+        }
+    }
+
+    @Test("every gzip file of the directory named by VARVE_DEFLATE_VECTORS comes back bit for bit")
+    func vectors() throws {
+        guard let directory = ProcessInfo.processInfo.environment["VARVE_DEFLATE_VECTORS"] else { return }
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory) where name.hasSuffix(".gz") {
+            let bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory + "/" + name)))
+            let (plan, plain, _) = try take(bytes)
+            #expect(try rebuild(plan: plan, plain: plain) == bytes, "\(name)")
+        }
+    }
+}
