@@ -39,12 +39,40 @@ public struct Digest: Hashable, Sendable {
 
     /// The hash function.
     public let algorithm: Algorithm
-    private let words: SIMD8<UInt64>
+    private let words: Words
+
+    /// Eight words. Not `SIMD8`: that is aligned to 64 bytes, but the frames of async functions are allocated with 16, and
+    /// code compiled by Swift 6.3 then writes past them.
+    private struct Words: Hashable, Sendable {
+        var first = SIMD2<UInt64>.zero
+        var second = SIMD2<UInt64>.zero
+        var third = SIMD2<UInt64>.zero
+        var fourth = SIMD2<UInt64>.zero
+
+        subscript(index: Int) -> UInt64 {
+            get {
+                switch index / 2 {
+                case 0: first[index % 2]
+                case 1: second[index % 2]
+                case 2: third[index % 2]
+                default: fourth[index % 2]
+                }
+            }
+            set {
+                switch index / 2 {
+                case 0: first[index % 2] = newValue
+                case 1: second[index % 2] = newValue
+                case 2: third[index % 2] = newValue
+                default: fourth[index % 2] = newValue
+                }
+            }
+        }
+    }
 
     /// A digest of `algorithm.byteCount` bytes; nil if `bytes` has another length.
     public init?(_ algorithm: Algorithm, bytes: some Collection<UInt8>) {
         guard bytes.count == algorithm.byteCount else { return nil }
-        var words = SIMD8<UInt64>.zero
+        var words = Words()
         var index = 0
         for byte in bytes {
             words[index / 8] |= UInt64(byte) << UInt64(8 * (index % 8))
@@ -61,7 +89,7 @@ public struct Digest: Hashable, Sendable {
         else { return nil }
         let hex = text[text.index(after: colon)...].utf8
         guard hex.count == 2 * algorithm.byteCount else { return nil }
-        var words = SIMD8<UInt64>.zero
+        var words = Words()
         var index = 0
         for character in hex {
             let nibble: UInt8
