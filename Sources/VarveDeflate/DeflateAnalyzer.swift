@@ -234,14 +234,14 @@ struct AnalysisPass {
             next.lead = min(end - max(matchEnd, unit), 8192)
             next.history = history(from: end - next.lead, text: 32768, member: member, unit: unit)
             return next
-        case .tokens(let usual):
+        case .tokens(let usual, let text):
             // A longer run-up may be what it takes to be in step; else a later place; in the end, corrections.
             var best = next
             var fewest = Int.max
             var lead = usual
             while true {
                 next.lead = min(end - unit, lead)
-                next.history = history(from: end - next.lead, text: 0, member: member, unit: unit)
+                next.history = history(from: end - next.lead, text: text, member: member, unit: unit)
                 let departures = next.lead == 0 ? 0 : departures(after: cut, next)
                 if departures < fewest {
                     fewest = departures

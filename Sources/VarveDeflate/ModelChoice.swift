@@ -7,22 +7,24 @@ enum ModelChoice: Equatable {
     case chain(ChainModel.Parameters)
     case go(GoModel.Parameters)
     case goFast
+    case klauspostLazy(KlauspostLazyModel.Parameters)
     case klauspost(KlauspostModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
         /// All positions are hashed: 32 KiB of history, and a start at the end of a match.
         case history
-        /// The tables depend on the tokens: start so many plain bytes earlier with empty ones.
-        case tokens(Int)
+        /// The state depends on the tokens: start so many plain bytes earlier, knowing only so much text before that.
+        case tokens(Int, text: Int)
     }
 
     var runUp: RunUp {
         switch self {
         case .generic: return .history
-        case .chain(let p): return p.level > 3 ? .history : .tokens(98_304)
-        case .go(let p): return p.level > 3 ? .history : .tokens(98_304)
-        case .goFast, .klauspost: return .tokens(2 * 65535)
+        case .chain(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
+        case .go(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
+        case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
+        case .klauspostLazy: return .tokens(66_000, text: 32768)
         }
     }
 
@@ -33,6 +35,7 @@ enum ModelChoice: Equatable {
         case .chain(let p): return [p.gnu ? 2 : 1, p.level, p.memLevel]
         case .go(let p): return [3, p.level, 0]
         case .goFast: return [5, 1, 0]
+        case .klauspostLazy(let p): return [6, p.level, p.capped ? 1 : 0]
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         }
     }
@@ -53,6 +56,9 @@ enum ModelChoice: Equatable {
             guard (1...6).contains(raw[1]), let era = KlauspostModel.Era(rawValue: raw[2]) else { return nil }
             self = .klauspost(.init(level: raw[1], era: era))
         case 5: self = .goFast
+        case 6:
+            guard (7...9).contains(raw[1]), raw[2] <= 1 else { return nil }
+            self = .klauspostLazy(.init(level: raw[1], capped: raw[2] == 1))
         default: return nil
         }
     }
@@ -63,6 +69,7 @@ enum ModelChoice: Equatable {
         case .chain(let p): return SegmentWalk(parameters: parameters, model: ChainModel(p))
         case .go(let p): return SegmentWalk(parameters: parameters, model: GoModel(p))
         case .goFast: return SegmentWalk(parameters: parameters, model: GoFastModel())
+        case .klauspostLazy(let p): return SegmentWalk(parameters: parameters, model: KlauspostLazyModel(p))
         case .klauspost(let p): return SegmentWalk(parameters: parameters, model: KlauspostModel(p))
         }
     }
@@ -75,6 +82,7 @@ enum ModelChoice: Equatable {
             return p.gnu ? "gzip-\(p.level)" : "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
+        case .klauspostLazy(let p): return "klauspost-\(p.level)" + (p.capped ? "" : "-uncapped")
         case .klauspost(let p):
             return "klauspost-\(p.level)" + (p.era == .before1_15_10 ? "-old" : "")
         }

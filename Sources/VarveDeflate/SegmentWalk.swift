@@ -363,7 +363,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     /// Tokens that the next run may make at most.
     private func sliceTokens(_ sofar: Int) -> Int {
         switch parameters.rule {
-        case .tokens(let most): return sofar < most ? min(most - sofar, Self.slice) : Self.slice
+        case .tokens(let most), .pieces(let most): return sofar < most ? min(most - sofar, Self.slice) : Self.slice
         case .gnu(let most, let looks, _):
             let left = sofar < most ? most - sofar : Self.slice
             return min(looks ? min(4096 - sofar & 4095, left) : left, Self.slice)
@@ -379,7 +379,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         _ count: Int, _ from: Int, _ lastStart: Int, _ recent: UnsafePointer<UInt32>, _ recentCount: Int, first: Bool
     ) -> Bool {
         switch parameters.rule {
-        case .tokens(let most): return count >= most
+        case .tokens(let most), .pieces(let most): return count >= most
         case .gnu(let most, let looks, let ahead):
             if !looks { return count >= most }
             if first {
@@ -418,7 +418,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             guard codePiece(&coder, &tape, block, blockEnd) else { return false }
             piece += 1
             if piece == 1 { headerTokens = tape.index - tokensFrom }
-            if case .plain = parameters.rule {
+            if parameters.rule.continues {
                 if coder.bit(p + 60, at < blockEnd ? 1 : 0) == 0 { break }
                 if !C.isWriting && at >= geometry.end { return false }
             } else {
@@ -447,13 +447,15 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             var index = tokensFrom
             var reached = at
             var matches = 0
-            while index < last && reached < ruleEnd {
+            var indexMost = last
+            if case .pieces(let most) = parameters.rule { indexMost = min(last, index + most) }
+            while index < indexMost && reached < ruleEnd {
                 let token = tape.tokens[index]
                 if Token.isMatch(token) { matches += 1 }
                 reached += Token.span(token)
                 index += 1
             }
-            if reached != ruleEnd && index < last || reached > ruleEnd {
+            if reached > ruleEnd || reached != ruleEnd && index < indexMost {
                 while index < last {
                     if Token.isMatch(tape.tokens[index]) { matches += 1 }
                     index += 1

@@ -126,6 +126,8 @@ struct StreamPrefix {
             tokenRule = .tokens(n)
             for level in 1...9 where n == 1 << (level + 6) - 1 { memLevel = level }
         }
+        for level in [9, 7, 8] { add(.klauspostLazy(.init(level: level)), .pieces(32768), .go) }
+        add(.klauspostLazy(.init(level: 9, capped: false)), .pieces(32768), .go)
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] {
             add(.chain(.init(level: level, memLevel: memLevel, gnu: false)), tokenRule, .zlib)
             let greedy = level < 4

@@ -29,12 +29,15 @@ enum BlockRule: Equatable {
     /// GNU gzip's: at most so many tokens, and a look every 4096 tokens at whether ending now would pay. The second value
     /// says whether it looks at all (levels above 2), the third how far the look is past the start of the last token.
     case gnu(Int, looks: Bool, ahead: Int)
+    /// After so many tokens (a piece), or where the input ends; a Huffman block may go on over several pieces.
+    case pieces(Int)
 
     var raw: [Int] {
         switch self {
         case .none: return [0, 0, 0, 0]
         case .tokens(let n): return [1, n, 0, 0]
         case .plain(let n): return [2, n, 0, 0]
+        case .pieces(let n): return [4, n, 0, 0]
         case .gnu(let n, let looks, let ahead): return [3, n, looks ? 1 : 0, ahead]
         }
     }
@@ -46,7 +49,16 @@ enum BlockRule: Equatable {
         case 1 where raw[1] > 0: self = .tokens(raw[1])
         case 2 where raw[1] > 0: self = .plain(raw[1])
         case 3 where raw[1] > 0: self = .gnu(raw[1], looks: raw[2] != 0, ahead: raw[3] == 0 ? 0 : 1)
+        case 4 where raw[1] > 0: self = .pieces(raw[1])
         default: return nil
+        }
+    }
+
+    /// Whether a Huffman block may go on over several pieces.
+    var continues: Bool {
+        switch self {
+        case .plain, .pieces: return true
+        default: return false
         }
     }
 }
