@@ -19,7 +19,7 @@ public struct ControlClient: Sendable {
     public static func connect(storePath: String) async throws(VarveError) -> ControlClient? {
         let client = ControlClient(path: storePath)
         do {
-            try await client.open().channel.close()
+            try await client.open().executeThenClose { _, _ in }
             return client
         } catch let error as IOError where [ENOENT, ECONNREFUSED, ENOTDIR].contains(error.errnoCode) {
             return nil

@@ -79,7 +79,9 @@ struct ControlAPI: API {
                     return .failed(error as? VarveError ?? VarveError(.io, "operation failed", cause: error))
                 }
             }()
-            for await report in reports { try await writer.write(ByteBuffer(bytes: ControlMessage.progress(report).line)) }
+            for await report in reports {
+                try await writer.write(ByteBuffer(bytes: ControlMessage.progress(report).line))
+            }
             try await writer.write(ByteBuffer(bytes: await outcome.line))
         }
         return Response(.ok, ["Content-Type": "application/x-ndjson"], body: .produced(length: nil, body))

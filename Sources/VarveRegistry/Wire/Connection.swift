@@ -44,9 +44,12 @@ struct Connection: Sendable {
         var logger = logger
         logger[metadataKey: "request.id"] = "\(String(UInt64.random(in: .min ... .max), radix: 16))"
         let body = RequestBody(of: head, parts: parts, channel: channel.channel)
-        var response = await answer(head, body, logger)
+        // After a request that is not sound, nothing on the connection can be trusted.
+        let fault = RequestCheck.fault(of: head, settings)
+        var response = if let fault { Response(fault) } else { await answer(head, body, logger) }
 
-        var keepsAlive = head.isKeepAlive && !drain.hasBegun && body.fault == nil && !body.isAwaited
+        var keepsAlive =
+            fault == nil && head.isKeepAlive && !drain.hasBegun && body.fault == nil && !body.isAwaited
         if keepsAlive, !body.isComplete {
             // A short rest is read before the answer goes out, a long one is not waited for.
             if await !body.drain(most: settings.drainBytesMax) { keepsAlive = false }
@@ -68,7 +71,6 @@ struct Connection: Sendable {
 
     private func answer(_ head: HTTPRequestHead, _ body: RequestBody, _ logger: Logger) async -> Response {
         do {
-            try RequestCheck.check(head, settings)
             guard let target = RequestTarget(head.uri) else {
                 throw Refusal(.badRequest, .nameInvalid, "malformed request target")
             }
@@ -144,7 +146,6 @@ struct Connection: Sendable {
         switch reason {
         case .cutOff: return
         case .headersTooLarge: refusal = Refusal(.requestHeaderFieldsTooLarge, .sizeInvalid, "header block too large")
-        case .version: refusal = Refusal(.httpVersionNotSupported, .unsupported, "HTTP/1.1 is spoken here")
         case .syntax: refusal = Refusal(.badRequest, .unsupported, "malformed request")
         }
         var response = Response(refusal)
@@ -182,26 +183,27 @@ struct Connection: Sendable {
 
 /// What a request must be whatever it asks for.
 enum RequestCheck {
-    /// - Throws: ``Refusal``.
-    static func check(_ head: HTTPRequestHead, _ settings: RegistrySettings) throws(Refusal) {
+    /// Why it is refused; nil if it is sound.
+    static func fault(of head: HTTPRequestHead, _ settings: RegistrySettings) -> Refusal? {
         guard head.uri.utf8.count <= settings.targetBytesMax else {
-            throw Refusal(.uriTooLong, .unsupported, "request target of more than \(settings.targetBytesMax) bytes")
+            return Refusal(.uriTooLong, .unsupported, "request target of more than \(settings.targetBytesMax) bytes")
         }
         let hosts = head.headers["host"].count
         guard hosts == 1 || (hosts == 0 && head.isOldVersion) else {
-            throw Refusal(.badRequest, .unsupported, "a request needs one Host field")
+            return Refusal(.badRequest, .unsupported, "a request needs one Host field")
         }
         let codings = head.headers[canonicalForm: "transfer-encoding"]
         if !codings.isEmpty {
             guard !head.isOldVersion, !head.headers.contains(name: "content-length") else {
-                throw Refusal(.badRequest, .sizeInvalid, "contradicting lengths")
+                return Refusal(.badRequest, .sizeInvalid, "contradicting lengths")
             }
             guard codings.count == 1, codings[0].lowercased() == "chunked" else {
-                throw Refusal(.notImplemented, .unsupported, "transfer coding not supported")
+                return Refusal(.notImplemented, .unsupported, "transfer coding not supported")
             }
         }
         for expectation in head.headers["expect"] where expectation.lowercased() != "100-continue" {
-            throw Refusal(.expectationFailed, .unsupported, "expectation not supported")
+            return Refusal(.expectationFailed, .unsupported, "expectation not supported")
         }
+        return nil
     }
 }

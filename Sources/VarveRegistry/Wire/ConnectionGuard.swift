@@ -55,13 +55,13 @@ final class ConnectionGuard: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) { stop() }
 
     func read(context: ChannelHandlerContext) {
-        if readAskedAt == nil { readAskedAt = .now() }
+        if readAskedAt == nil { readAskedAt = context.eventLoop.now }
         context.read()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = Self.unwrapInboundIn(data).readableBytes
-        let now = NIODeadline.now()
+        let now = context.eventLoop.now
         if let asked = readAskedAt { readWait = readWait + (now - asked) }
         readAskedAt = nil
         readBytes += bytes
@@ -104,7 +104,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
             if let closePromise { closePromise.futureResult.cascade(to: promise) } else { closePromise = promise }
         }
         guard lingerUntil == nil else { return }
-        lingerUntil = .now() + .seconds(2)
+        lingerUntil = context.eventLoop.now + .seconds(2)
         context.close(mode: .output, promise: nil)
         context.read()
     }
@@ -136,7 +136,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
 
     private func tick(_ context: ChannelHandlerContext) {
         guard context.channel.isActive else { return }
-        let now = NIODeadline.now()
+        let now = context.eventLoop.now
         if let lingerUntil {
             if now >= lingerUntil { finishLinger(context) }
         } else if let since = state.headSince, state.isIdle {

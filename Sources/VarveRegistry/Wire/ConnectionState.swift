@@ -10,13 +10,16 @@ final class ConnectionState {
     /// Whether a request's body is still coming.
     private(set) var isReceiving = false
     /// Since when there is no request.
-    private(set) var idleSince = NIODeadline.now()
+    private(set) var idleSince: NIODeadline
     /// Since when the bytes of a head have been coming.
     var headSince: NIODeadline?
     /// Whether a close should leave the peer time to read the last response (RFC 9112, section 9.6).
     var closesGently = false
     /// Whether the server is stopping: the connection closes when its request is answered.
     var isDraining = false
+
+    /// The state of a connection that was opened at `now`.
+    init(now: NIODeadline) { idleSince = now }
 
     /// A head has come.
     func requestBegan() {
@@ -29,9 +32,9 @@ final class ConnectionState {
     func requestEnded() { isReceiving = false }
 
     /// A response's last byte was written.
-    func responseEnded() {
+    func responseEnded(at now: NIODeadline) {
         open -= 1
-        if open <= 0 { idleSince = .now() }
+        if open <= 0 { idleSince = now }
     }
 
     /// Whether nothing is going on.

@@ -82,7 +82,7 @@ struct HTTPListener: Sendable {
             limits.maxHeaderFieldSize = settings.headerFieldBytesMax
             limits.maxHeaderListSize = settings.headerBytesMax
             limits.maxHeaderFieldCount = settings.headerFieldsMax
-            let state = ConnectionState()
+            let state = ConnectionState(now: channel.eventLoop.now)
             let pipeline = channel.pipeline.syncOperations
             try pipeline.addHandlers([
                 ConnectionGuard(state: state, settings: settings),

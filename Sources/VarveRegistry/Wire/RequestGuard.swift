@@ -76,7 +76,7 @@ final class RequestGuard: ChannelDuplexHandler {
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = Self.unwrapOutboundIn(data) { state.responseEnded() }
+        if case .end = Self.unwrapOutboundIn(data) { state.responseEnded(at: context.eventLoop.now) }
         context.write(data, promise: promise)
     }
 

@@ -45,7 +45,6 @@ final class WireAdapter: ChannelDuplexHandler {
         let reason: RequestPart.Malformed =
             switch error as? HTTPParserError {
             case .headerOverflow: .headersTooLarge
-            case .invalidVersion: .version
             case .invalidEOFState: .cutOff
             default: .syntax
             }

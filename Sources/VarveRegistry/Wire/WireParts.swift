@@ -17,8 +17,6 @@ enum RequestPart: Sendable {
     enum Malformed: Sendable {
         /// More header fields, or longer ones, than the settings allow.
         case headersTooLarge
-        /// A version other than 1.x.
-        case version
         /// The connection ended in the middle of a request.
         case cutOff
         /// Anything else.
