@@ -36,8 +36,10 @@ func fixed(_ value: Double, _ digits: Int) -> String {
     return have >= digits ? text : text + String(repeating: "0", count: digits - have)
 }
 
-print("| file | encoder | gz bytes | plan % | corrections % | departures | analyse MB/s | rebuild MB/s | exact |")
-print("|---|---|---|---|---|---|---|---|---|")
+print(
+    "| file | encoder | gz bytes | plan % | corrections % | departures | decode MB/s | analyse MB/s | rebuild MB/s | exact |"
+)
+print("|---|---|---|---|---|---|---|---|---|---|")
 for path in CommandLine.arguments.dropFirst() {
     guard let bytes = readFile(path) else {
         print("cannot read \(path)")
@@ -55,6 +57,8 @@ for path in CommandLine.arguments.dropFirst() {
     }
     var plain: [UInt8] = []
     plain.reserveCapacity(bytes.count * 5)
+    let scan = seconds()
+    _ = try? analyzer.decode { _ in }
     let begin = seconds()
     let result = try analyzer.analyze { plain.append(contentsOf: $0) }
     let analysed = seconds()
@@ -94,6 +98,6 @@ for path in CommandLine.arguments.dropFirst() {
     print(
         "| \(name) | \(summary.encoder) | \(bytes.count) | \(fixed(Double(plan.count) * percent, 4))"
             + " | \(fixed(Double(summary.correctionBytes) * percent, 4)) | \(summary.corrections)"
-            + " | \(fixed(megabytes / (analysed - begin), 1)) | \(fixed(megabytes / (done - start), 1))"
+            + " | \(fixed(megabytes / (begin - scan), 0)) | \(fixed(megabytes / (analysed - begin), 1)) | \(fixed(megabytes / (done - start), 1))"
             + " | \(exact ? "yes" : "NO") |")
 }

@@ -52,6 +52,25 @@ package struct DeflateAnalyzer {
         }
     }
 
+    /// Only decodes, which is what a first look at a file costs.
+    /// - Parameter sink: Gets the plain bytes in order, in pieces.
+    /// - Returns: The number of blocks.
+    /// - Throws: ``DeflateError``, or what `source` and `sink` throw.
+    package func decode(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Int {
+        var scanner = try StreamScanner(source: source, plainCapacity: 1 << 20)
+        let plain = scanner.reader.plain
+        var blocks = 0
+        while let element = try scanner.next() {
+            guard case .block(let block) = element else { continue }
+            blocks += 1
+            let from = plain.base + (block.plainStart - plain.origin)
+            try sink(UnsafeRawBufferPointer(start: from, count: block.plainCount))
+            scanner.reader.tokens.count = 0
+            plain.drop(before: plain.end - (64 << 10))
+        }
+        return blocks
+    }
+
     /// The main pass, with the encoder known.
     func analyze(with parameters: StreamParameters, sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Result {
         var pass = try AnalysisPass(source: source, parameters: parameters)
