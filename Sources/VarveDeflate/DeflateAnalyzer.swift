@@ -84,7 +84,9 @@ struct AnalysisPass {
 
     private let source: CompressedReader
     private var scanner: StreamScanner
-    private let walk: any SegmentCoding
+    private var walk: any SegmentCoding
+    /// What the segment in progress follows.
+    private var parameters: StreamParameters
     private var plan = DeflatePlan()
     private var payloads: [UInt8] = []
     private var elements: [StreamElement] = []
@@ -98,22 +100,20 @@ struct AnalysisPass {
     init(source: @escaping CompressedReader, parameters: StreamParameters) throws {
         self.source = source
         scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
-        plan.parameters = parameters
+        plan.parameters = [parameters]
+        self.parameters = parameters
         walk = parameters.model.makeWalk(parameters)
     }
 
     mutating func run(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> DeflateAnalyzer.Result {
         let plain = scanner.reader.plain
         var cut: Cut?
+        var memberCut: Cut?
         while let element = try scanner.next() {
             let before: Int
             if case .block(let block) = element {
                 before = block.plainStart
-                if cut == nil, block.plainCount > 0,
-                    block.plainStart - segment.plainStart >= DeflateAnalyzer.segmentTarget
-                {
-                    cut = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
-                }
+                if block.plainCount > 0 { cut = cut ?? cutBefore(block, &memberCut) }
                 if block.isMarker || block.isFinal { endings.append(block.plainStart + block.plainCount) }
             } else {
                 before = plain.end
@@ -123,19 +123,25 @@ struct AnalysisPass {
                 try sink(UnsafeRawBufferPointer(start: plain.base + (before - plain.origin), count: plain.end - before))
             }
             if let found = cut, plain.end >= found.plain + DeflatePlan.lookahead, canJudge(found) {
+                chooseModel(found)
                 if let start = restart(at: found) { try finishSegment(found, next: start) }
                 cut = nil
+                if let found = memberCut, found.plain <= segment.plainStart { memberCut = nil }
             }
         }
-        if let found = cut, let start = restart(at: found) { try finishSegment(found, next: start) }
+        if let found = cut {
+            chooseModel(found)
+            if let start = restart(at: found) { try finishSegment(found, next: start) }
+        }
         let last = Cut(index: elements.count, plain: plain.end, bit: scanner.reader.bitPosition)
+        chooseModel(last)
         try finishSegment(last, next: DeflatePlan.Segment())
         plan.compressedCount = scanner.reader.bitPosition / 8
         plan.plainCount = plain.end
         summary.compressedBytes = plan.compressedCount
         summary.plainBytes = plan.plainCount
         summary.segments = plan.segments.count
-        summary.encoder = plan.parameters.model.name
+        summary.encoder = plan.parameters.map(\.model.name).joined(separator: "+")
         let bytes = plan.encoded(payloads: payloads)
         if tooLarge(bytes.count) { return .unsupported(reason: "corrections-too-large") }
         return .plan(bytes, summary)
@@ -143,6 +149,47 @@ struct AnalysisPass {
 
     private func tooLarge(_ count: Int) -> Bool {
         count > 1024 + scanner.reader.bitPosition / 8 * DeflateAnalyzer.planPercentMax / 100
+    }
+
+    /// A member that begins after so many plain bytes begins a segment, and so does one that turns out twice as long.
+    private static let memberMin = 256 << 10
+
+    /// Whether a segment ends before the block just read, or ends where the member began.
+    private func cutBefore(_ block: DeflateBlock, _ memberCut: inout Cut?) -> Cut? {
+        let here = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
+        let length = block.plainStart - segment.plainStart
+        if case .raw? = elements.last, length > 0 {
+            memberCut = nil
+            if length >= Self.memberMin { return here }
+            memberCut = here
+        }
+        if let found = memberCut, found.plain > segment.plainStart, block.plainStart - found.plain >= 2 * Self.memberMin
+        {
+            memberCut = nil
+            return found
+        }
+        return length >= DeflateAnalyzer.segmentTarget ? here : nil
+    }
+
+    /// At a further member, which may come from another encoder: another model if the one so far does badly.
+    private mutating func chooseModel(_ cut: Cut) {
+        if segment.age > 0 || plan.segments.isEmpty { return }
+        let (blocks, tokens) = describe(0..<cut.index, segment, end: cut.plain)
+        let compressed = cut.bit >> 3 - segmentBit >> 3
+        if !walk.unrepresentable && blocks.count + tokens.count < 256 + compressed / 500 { return }
+        let prefix = StreamPrefix(
+            scanner.reader, Array(elements[0..<cut.index]), endings: endings, start: segment.plainStart,
+            compressedBytes: compressed)
+        let found = prefix.best()
+        if found == parameters { return }
+        parameters = found
+        walk = found.model.makeWalk(found)
+        if let index = plan.parameters.firstIndex(of: found) {
+            segment.parameters = index
+        } else {
+            segment.parameters = plan.parameters.count
+            plan.parameters.append(found)
+        }
     }
 
     /// A place between two blocks where a segment may end.
@@ -169,7 +216,9 @@ struct AnalysisPass {
         summary.correctionBytes += tokens.count
         plan.segments.append(segment)
         if payloads.count > 1 << 20 && tooLarge(payloads.count / 2) { throw DeflateError("corrections-too-large") }
+        let set = segment.parameters
         segment = next
+        segment.parameters = set
         segmentBit = cut.bit
         if segment.phase != 0 {
             var byte: UInt8 = 0
@@ -238,7 +287,6 @@ struct AnalysisPass {
                 matchEnd = at
             }
         }
-        let parameters = plan.parameters
         let end = cut.plain
         var unit = member
         if let last = endings.last(where: { $0 <= end }) { unit = max(unit, last) }
@@ -278,7 +326,7 @@ struct AnalysisPass {
 
     /// Text before `from` that a model starting there knows.
     private func history(from: Int, text: Int, member: Int, unit: Int) -> Int {
-        let dictionary = plan.parameters.unitDictionary
+        let dictionary = parameters.unitDictionary
         if dictionary < 0 { return min(text, from - member) }
         let before = min(unit - member, dictionary)
         return from == unit ? before : min(text, from - unit + before)
@@ -286,7 +334,7 @@ struct AnalysisPass {
 
     /// Whether enough is decoded to try the model on the first block after a cut.
     private func canJudge(_ cut: Cut) -> Bool {
-        guard case .tokens = plan.parameters.model.runUp,
+        guard case .tokens = parameters.model.runUp,
             case .block(let block)? = elements.dropFirst(cut.index).first
         else { return true }
         return block.plainStart + block.plainCount + 300 <= scanner.reader.plain.end

@@ -20,6 +20,8 @@ struct DeflatePlan {
         var lead = 0
         var history = 0
         var age = 0
+        /// Which of the plan's parameter sets it follows.
+        var parameters = 0
         /// Where the block stream and, after it, the token stream lie in the plan.
         var payloadStart = 0
         var blocksCount = 0
@@ -29,7 +31,8 @@ struct DeflatePlan {
     /// Plain bytes after a segment that its models may look at.
     static let lookahead = 66_048
 
-    var parameters = StreamParameters()
+    /// What the segments refer to; at least one.
+    var parameters = [StreamParameters()]
     var compressedCount = 0
     var plainCount = 0
     var segments: [Segment] = []
@@ -40,11 +43,14 @@ struct DeflatePlan {
         var body: [UInt8] = []
         Self.put(&body, compressedCount)
         Self.put(&body, plainCount)
-        for value in parameters.model.raw { Self.put(&body, value) }
-        for value in parameters.rule.raw { Self.put(&body, value) }
-        Self.put(&body, parameters.tree.rawValue)
-        Self.put(&body, parameters.unitSize)
-        Self.put(&body, parameters.unitDictionary + 1)
+        Self.put(&body, parameters.count)
+        for set in parameters {
+            for value in set.model.raw { Self.put(&body, value) }
+            for value in set.rule.raw { Self.put(&body, value) }
+            Self.put(&body, set.tree.rawValue)
+            Self.put(&body, set.unitSize)
+            Self.put(&body, set.unitDictionary + 1)
+        }
         Self.put(&body, segments.count)
         for segment in segments {
             Self.put(&body, segment.plainCount)
@@ -54,6 +60,7 @@ struct DeflatePlan {
             Self.put(&body, segment.lead)
             Self.put(&body, segment.history)
             Self.put(&body, segment.age)
+            if parameters.count > 1 { Self.put(&body, segment.parameters) }
             Self.put(&body, segment.blocksCount)
             Self.put(&body, segment.tokensCount)
         }
@@ -88,6 +95,14 @@ struct DeflatePlan {
         var input = Input(bytes: bytes, at: 8)
         compressedCount = try input.number()
         plainCount = try input.number()
+        let sets = try input.number()
+        guard sets > 0, sets <= bytes.count / 10 else { throw .planDamaged }
+        parameters = []
+        for _ in 0..<sets { parameters.append(try Self.readParameters(&input)) }
+        try readSegments(&input)
+    }
+
+    private static func readParameters(_ input: inout Input) throws(DeflateError) -> StreamParameters {
         var model: [Int] = []
         for _ in 0..<3 { model.append(try input.number()) }
         var rule: [Int] = []
@@ -95,13 +110,11 @@ struct DeflatePlan {
         guard let model = ModelChoice(raw: model), let rule = BlockRule(raw: rule),
             let tree = TreeKind(rawValue: try input.number())
         else { throw DeflateError("plan-version") }
-        parameters.model = model
-        parameters.rule = rule
-        parameters.tree = tree
-        parameters.unitSize = try input.number()
-        parameters.unitDictionary = try input.number() - 1
-        guard parameters.unitSize <= 1 << 40, parameters.unitDictionary <= 32768 else { throw .planDamaged }
-        try readSegments(&input)
+        var set = StreamParameters(model: model, rule: rule, tree: tree)
+        set.unitSize = try input.number()
+        set.unitDictionary = try input.number() - 1
+        guard set.unitSize <= 1 << 40, set.unitDictionary <= 32768 else { throw .planDamaged }
+        return set
     }
 
     private mutating func readSegments(_ input: inout Input) throws(DeflateError) {
@@ -121,10 +134,12 @@ struct DeflatePlan {
             segment.lead = try input.number()
             segment.history = try input.number()
             segment.age = try input.number()
+            if parameters.count > 1 { segment.parameters = try input.number() }
             segment.blocksCount = try input.number()
             segment.tokensCount = try input.number()
             guard segment.plainCount <= Self.segmentPlainMax, segment.compressedCount <= Self.segmentCompressedMax,
                 segment.phase < 8, segment.phaseBits < 1 << segment.phase, segment.age <= plainAt,
+                segment.parameters < parameters.count,
                 segment.history <= 1 << 20, segment.lead <= 1 << 20, segment.lead + segment.history <= segment.age,
                 segment.blocksCount <= input.bytes.count, segment.tokensCount <= input.bytes.count
             else { throw .planDamaged }

@@ -26,7 +26,7 @@ package struct DeflateRebuilder: Sendable {
 
     private let bytes: [UInt8]
     private let table: [DeflatePlan.Segment]
-    private let parameters: StreamParameters
+    private let parameters: [StreamParameters]
 
     /// - Throws: ``DeflateError`` `plan-damaged`, or `plan-version` if a newer program wrote it.
     package init(plan bytes: [UInt8]) throws(DeflateError) {
@@ -36,7 +36,7 @@ package struct DeflateRebuilder: Sendable {
         plainCount = plan.plainCount
         table = plan.segments
         parameters = plan.parameters
-        encoder = plan.parameters.model.name
+        encoder = plan.parameters.map(\.model.name).joined(separator: "+")
         let total = plan.plainCount
         segments = plan.segments.map { segment in
             let end = segment.plainStart + segment.plainCount
@@ -83,9 +83,10 @@ package struct DeflateRebuilder: Sendable {
         guard segments.indices.contains(index) else { throw DeflateError.planDamaged }
         let entry = table[index]
         let needed = segments[index].plainNeeded
-        if workspace.parameters != parameters {
-            workspace.walk = parameters.model.makeWalk(parameters)
-            workspace.parameters = parameters
+        let set = parameters[entry.parameters]
+        if workspace.parameters != set {
+            workspace.walk = set.model.makeWalk(set)
+            workspace.parameters = set
         }
         guard let walk = workspace.walk else { throw DeflateError.planDamaged }
         let buffer = workspace.plain

@@ -16,15 +16,22 @@ struct StreamIdentifier {
     }
 }
 
-/// The decoded beginning of a stream.
+/// The decoded beginning of a stream, or of a member of it.
 struct StreamPrefix {
-    private let reader: InflateReader
+    private let plain: PlainBuffer
+    private let tokens: TokenBuffer
     private var elements: [StreamElement] = []
+    /// Where input is known to have ended, from the start of all plain bytes.
     private var endings: [Int] = []
     private var complete = false
+    /// Where the member begins.
+    private let start: Int
+    private let compressedBytes: Int
 
     init(_ scanner: inout StreamScanner) throws {
-        reader = scanner.reader
+        plain = scanner.reader.plain
+        tokens = scanner.reader.tokens
+        start = 0
         while true {
             guard let element = try scanner.next() else {
                 complete = true
@@ -34,27 +41,39 @@ struct StreamPrefix {
             if case .block(let block) = element, block.isMarker || block.isFinal {
                 endings.append(block.plainStart + block.plainCount)
             }
-            if reader.plain.end > DeflateAnalyzer.prefixBytes || elements.count > 20_000 { break }
+            if plain.end > DeflateAnalyzer.prefixBytes || elements.count > 20_000 { break }
         }
+        compressedBytes = scanner.reader.bitPosition / 8
+    }
+
+    /// A stretch of a stream that is being analysed; it begins with a member's first block.
+    init(_ reader: InflateReader, _ elements: [StreamElement], endings: [Int], start: Int, compressedBytes: Int) {
+        plain = reader.plain
+        tokens = reader.tokens
+        self.elements = elements
+        self.endings = endings.filter { $0 > start }
+        self.start = start
+        self.compressedBytes = compressedBytes
     }
 
     /// What describing the first `plainMost` bytes costs, in bytes, and how often the model is wrong on the way.
     private func cost(_ parameters: StreamParameters, plainMost: Int) -> (bytes: Int, departures: Int) {
         var count = 0
-        var end = 0
+        var end = start
         for element in elements {
             if case .block(let block) = element {
-                if count > 2 && block.plainStart + block.plainCount > plainMost { break }
+                if count > 2 && block.plainStart + block.plainCount - start > plainMost { break }
                 end = block.plainStart + block.plainCount
             }
             count += 1
         }
+        let origin = plain.origin
         let geometry = SegmentGeometry(
-            start: 0, end: end, available: min(end + DeflatePlan.lookahead, reader.plain.end))
+            start: start - origin, end: end - origin, available: min(end + DeflatePlan.lookahead, plain.end) - origin)
         let walk = parameters.model.makeWalk(parameters)
         let (blocks, tokens) = walk.write(
-            elements[0..<count], plain: UnsafePointer(reader.plain.base), plainOrigin: 0, geometry: geometry,
-            tokens: reader.tokens.base, endings: endings[...])
+            elements[0..<count], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
+            tokens: tokens.base, endings: endings.map { $0 - origin }[...])
         if walk.unrepresentable { return (Int.max / 4, Int.max / 4) }
         return (blocks.count + tokens.count, walk.corrections)
     }
@@ -84,9 +103,9 @@ struct StreamPrefix {
 
     /// Sizes that the input seems to be cut into, and what could happen there.
     private func unitGuesses() -> [(size: Int, dictionary: Int)] {
-        let last = reader.plain.end
-        var inner = endings.filter { $0 > 0 && $0 < last }
-        if inner.isEmpty, !complete, let only = endings.first, only == last { inner = [only] }
+        let last = plain.end
+        var inner = endings.filter { $0 > start && $0 < last }.map { $0 - start }
+        if inner.isEmpty, !complete, let only = endings.first, only == last { inner = [only - start] }
         guard let first = inner.first else { return [(0, -1)] }
         let size = inner.allSatisfy { $0 % first == 0 } ? first : 0
         return [(size, 16384), (size, -1), (size, 32768), (size, 0)]
@@ -176,7 +195,7 @@ struct StreamPrefix {
             units = [bestUnit]
         }
         // Not convincing: see what the generic predictor makes of it.
-        if bestCost > reader.bitPosition / 8 / 400 {
+        if bestCost > compressedBytes / 400 {
             let generic = bestGeneric()
             if cost(generic, plainMost: Int.max).bytes < bestCost { best = generic }
         }

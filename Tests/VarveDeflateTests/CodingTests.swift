@@ -87,13 +87,14 @@ struct CodingTests {
             .init(plainCount: 2_000_000, compressedCount: 100, blocksCount: 3),
             .init(
                 plainStart: 2_000_000, plainCount: 3_000_000, compressedStart: 100, compressedCount: 200, phase: 3,
-                phaseBits: 5, lead: 17, history: 32768, age: 1_999_999, tokensCount: 2),
+                phaseBits: 5, lead: 17, history: 32768, age: 1_999_999, parameters: 1, tokensCount: 2),
         ]
         let read = try DeflatePlan(decoding: plan.encoded(payloads: [1, 2, 3, 4, 5]))
         #expect(read.parameters == plan.parameters)
         #expect(read.compressedCount == 300)
         #expect(read.segments.count == 2)
         #expect(read.segments[1].phaseBits == 5)
+        #expect(read.segments[1].parameters == 1)
         #expect(read.segments[1].history == 32768)
         #expect(read.segments[1].payloadStart == read.segments[0].payloadStart + 3)
         #expect(throws: DeflateError("plan-version")) {
