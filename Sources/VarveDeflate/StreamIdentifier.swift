@@ -126,34 +126,40 @@ struct StreamPrefix {
         return other <= pieced / 8
     }
 
-    /// Encoder models worth trying, likely ones first.
-    private func candidates() -> [StreamParameters] {
-        var result: [StreamParameters] = []
-        func add(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) {
-            result.append(StreamParameters(model: model, rule: rule, tree: tree))
+    /// Encoder models worth trying, by family; the family that the blocks look like first.
+    private func families() -> [[StreamParameters]] {
+        func set(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) -> StreamParameters {
+            StreamParameters(model: model, rule: rule, tree: tree)
         }
-        if looksPieced() {
-            for level in [5, 6, 1, 4, 3, 2] {
-                add(.klauspost(.init(level: level, era: .since1_15_11)), .plain(65535), .go)
-                add(.klauspost(.init(level: level, era: .before1_15_10)), .plain(65535), .go)
-            }
-            add(.goFast, .plain(65535), .go)
-        }
+        var zlib: [StreamParameters] = []
+        var go: [StreamParameters] = []
         var tokenRule = BlockRule.tokens(16383)
         var memLevel = 8
+        var common = 0
         if case .tokens(let n) = plainRule(), n > 0 {
             tokenRule = .tokens(n)
+            common = n
             for level in 1...9 where n == 1 << (level + 6) - 1 { memLevel = level }
         }
-        for level in [9, 7, 8] { add(.klauspostLazy(.init(level: level)), .pieces(32768), .go) }
-        add(.klauspostLazy(.init(level: 9, capped: false)), .pieces(32768), .go)
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] {
-            add(.chain(.init(level: level, memLevel: memLevel, gnu: false)), tokenRule, .zlib)
-            let greedy = level < 4
-            add(
-                .chain(.init(level: level, memLevel: 8, gnu: true)),
-                .gnu(32767, looks: level > 2, ahead: greedy ? 0 : 1), .zlib)
-            if level > 1 { add(.go(.init(level: level)), .tokens(16384), .go) }
+            zlib.append(set(.chain(.init(level: level, memLevel: memLevel, gnu: false)), tokenRule, .zlib))
+            let rule = BlockRule.gnu(32767, looks: level > 2, ahead: level < 4 ? 0 : 1)
+            zlib.append(set(.chain(.init(level: level, memLevel: 8, gnu: true)), rule, .zlib))
+            if level > 1 { go.append(set(.go(.init(level: level)), .tokens(16384), .go)) }
+        }
+        var lazy = [9, 7, 8].map { set(.klauspostLazy(.init(level: $0)), .pieces(32768), .go) }
+        lazy.append(set(.klauspostLazy(.init(level: 9, capped: false)), .pieces(32768), .go))
+        var result = [zlib, go, lazy]
+        if common == 16384 { result = [go, zlib, lazy] }
+        if common > 0 && common % 32768 == 0 { result = [lazy, zlib, go] }
+        if looksPieced() {
+            var pieced: [StreamParameters] = []
+            for level in [5, 6, 1, 4, 3, 2] {
+                pieced.append(set(.klauspost(.init(level: level, era: .since1_15_11)), .plain(65535), .go))
+                pieced.append(set(.klauspost(.init(level: level, era: .before1_15_10)), .plain(65535), .go))
+            }
+            pieced.append(set(.goFast, .plain(65535), .go))
+            result.insert(pieced, at: 0)
         }
         return result
     }
@@ -162,7 +168,15 @@ struct StreamPrefix {
     func best() -> StreamParameters {
         // A short look at every model, then the whole prefix for those that did best.
         var trials: [(cost: Int, parameters: StreamParameters)] = []
-        for trial in candidates() { trials.append((cost(trial, plainMost: 160_000).bytes, trial)) }
+        for family in families() {
+            var fits = false
+            for trial in family {
+                let found = cost(trial, plainMost: 160_000)
+                if found.departures == 0 { fits = true }
+                trials.append((found.bytes, trial))
+            }
+            if fits { break }
+        }
         trials.sort { $0.cost < $1.cost }
         let shortest = trials.first?.cost ?? 0
         var best = StreamParameters()
@@ -189,6 +203,7 @@ struct StreamPrefix {
                 }
                 if found.departures == 0 {
                     perfect += 1
+                    if case .plain = parameters.rule { perfect += 1 }
                     break
                 }
             }
