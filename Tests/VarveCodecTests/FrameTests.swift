@@ -279,6 +279,16 @@ struct FrameTests {
         }
     }
 
+    @Test("lengths whose sum leaves 32 bits are refused at the first that is too much")
+    func hugeLengths() throws {
+        let count = 5000  // chunks of 1 MiB: more than 4 GiB
+        let batch = ChunkBatch(
+            raw: [UInt8](repeating: 1, count: count), lengths: [UInt32](repeating: 1, count: count))
+        let mebibyte: [UInt8] = [0x80, 0x80, 0x40]
+        let lengths = Array(repeatElement(mebibyte, count: count).joined())
+        #expect(try code(ofTable: { $0.replaceSubrange((32 * count)..., with: lengths) }, batch: batch) == .malformed)
+    }
+
     @Test("10,000 mutated frames, half of them with right checksums, are refused or decode")
     func mutations() throws {
         var numbers = SeededNumbers(47)

@@ -198,14 +198,23 @@ struct PackTests {
             damaged[offset] ^= 1
             #expect(codecErrorCode { _ = try Self.decodeSealed(damaged) } != nil, "byte \(offset)")
         }
-        var huge = Array(bytes.suffix(32))
-        huge.replaceSubrange(0..<12, with: [64, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1])
-        #expect(
-            codecErrorCode {
-                try huge.withUnsafeBytes {
-                    _ = try PackTrailer(decoding: $0, fileBytes: 64 + 32 + (16 << 20) + 1 + (240 << 16))
+    }
+
+    @Test("a footer may have 16 MiB")
+    func footerLimit() {
+        func code(_ footerBytes: Int) -> CodecError.Code? {
+            var writer = ByteWriter()
+            PackTrailer(footerOffset: 64, footerBytes: footerBytes, frameCount: 0, chunkCount: 0, footerChecksum: 0)
+                .encode(into: &writer)
+            return codecErrorCode {
+                try writer.bytes.withUnsafeBytes {
+                    _ = try PackTrailer(decoding: $0, fileBytes: UInt64(64 + footerBytes + 32))
                 }
-            } != nil)
+            }
+        }
+        #expect(code(16 << 20) == nil)
+        #expect(code(16 << 20 + 1) == .limitExceeded)
+        #expect(code(Int(UInt32.max)) == .limitExceeded)
     }
 
     /// The error for a directory of these numbers, wrapped in a footer and a trailer that fit it.

@@ -128,6 +128,7 @@ struct TarSplitterTests {
         arguments: [
             [UInt8](repeating: 0xff, count: 12),  // -1 in base 256
             [0xc0] + [UInt8](repeating: 0, count: 11),
+            [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2],  // 2^64 + 2
             [0x80] + [UInt8](repeating: 0xff, count: 11),  // far beyond 64 bits
             TarWriter.base256(.max),
             TarWriter.base256(1 << 62 + 1),
@@ -342,10 +343,11 @@ struct TarSplitterTests {
         tar.end(blocks: 1)
         tar.file("b", [2])
         tar.end(blocks: 1)
+        tar.file("c", [3])
         let start = tar.bytes.count
         tar.bytes += [UInt8](repeating: 0x41, count: 700)
         let split = SplitStream(tar.bytes)
-        #expect(split.files == [[1], [2], Array(tar.bytes[start...])])
+        #expect(split.files == [[1], [2], [3], Array(tar.bytes[start...])])
     }
 
     // MARK: Anything
