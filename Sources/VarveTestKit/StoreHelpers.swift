@@ -100,8 +100,8 @@ extension Store {
     }
 
     /// A blob's bytes, or those of a range of it, however they lie.
-    public func bytes(
-        of digest: Digest, in repository: RepositoryName?, range: Range<UInt64>? = nil
+    public func pull(
+        _ digest: Digest, from repository: RepositoryName?, range: Range<UInt64>? = nil
     ) async throws(VarveError) -> [UInt8] {
         switch try await openBlob(digest, in: repository, range: range) {
         case .bytes(let buffer):
@@ -126,7 +126,7 @@ extension Store {
         var found: [String] = []
         for (digest, expected) in image.blobs {
             do throws(VarveError) {
-                let bytes = try await bytes(of: digest, in: image.repository)
+                let bytes = try await pull(digest, from: image.repository)
                 if bytes != expected { found.append("\(digest) came back as other bytes") }
             } catch {
                 found.append("\(digest): \(error)")

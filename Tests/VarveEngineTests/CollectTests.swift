@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Glibc
+import NIOConcurrencyHelpers
+import Testing
+import VarveDrivers
+import VarveEngine
+import VarveModel
+import VarveTestKit
+
+@Suite("collecting")
+struct CollectTests {
+    private func remove(_ image: TestImage, from store: Store) async throws {
+        try await store.removeManifest(.digest(image.manifest), from: image.repository)
+    }
+
+    @Test(
+        "with two of three images deleted, their space comes back and the third stays as it was",
+        arguments: [["app", "app", "app"], ["one", "two", "three"]])
+    func twoOfThree(_ repositories: [String]) async throws {
+        let files = ImageStore()
+        try await files.with { store in
+            let images = try await pushVersions(to: store, salt: 1, repositories: repositories)
+            let other = try await store.pushImage(
+                name("other"), tag("v1"), layers: [FileTree(99, files: 60, averageBytes: 30_000).tar])
+            try await store.settle(evict: true)
+            let before = try await store.stats()
+            let packsBefore = files.directory.byteCount(below: "store/packs")
+
+            try await remove(images[0], from: store)
+            try await remove(other, from: store)
+            let report = try await store.collect(graceSeconds: 0)
+            try await expectWhole(store, [images[1], images[2]])
+            #expect(report.blobsRemoved >= 5, "two manifests, two configs, two layers, but not the base")
+            #expect(report.bytesFreed > 0)
+
+            try await remove(images[2], from: store)
+            let second = try await store.collect(graceSeconds: 0)
+            try await expectWhole(store, [images[1]])
+            #expect(second.chunksRemoved > 0)
+            let after = try await store.stats()
+            #expect(after.settledCount == 2)
+            #expect(after.blobsCount == 4, "manifest, config and two layers")
+            #expect(after.chunksCount < before.chunksCount)
+
+            // What is left is about what the image takes in a store of its own.
+            let alone = ImageStore()
+            let packsAlone = try await alone.with { fresh in
+                let layers = images[1].blobs.values.filter { $0.count > 100_000 }
+                _ = try await fresh.pushImage(name("app"), tag("v2"), layers: Array(layers))
+                try await fresh.settle(evict: true)
+                return alone.directory.byteCount(below: "store/packs")
+            }
+            let packsAfter = files.directory.byteCount(below: "store/packs")
+            #expect(packsAfter < packsBefore / 2)
+            #expect(Double(packsAfter) < 1.4 * Double(packsAlone))
+            let report3 = try await store.verify()
+            #expect(report3.damage.isEmpty)
+        }
+        // All of it is so on disk, too.
+        try await files.with { store in
+            let left = try await store.repositories(after: nil, limit: 10)
+            #expect(left.map(\.description) == (repositories[0] == "app" ? ["app"] : ["two"]))
+            #expect(try await store.collect(graceSeconds: 0).bytesFreed < 100_000)
+        }
+    }
+
+    @Test("forwards follow a pack that is rewritten again and again")
+    func rewrittenOften() async throws {
+        let files = ImageStore()
+        // Packs that hold many layers, so that each collection leaves holes in them.
+        try await files.with({ $0.packBytes = 8 << 20 }) { store in
+            var tree = FileTree(5, files: 30, averageBytes: 10_000)
+            let first = try await store.pushImage(name("keep"), tag("first"), layers: [tree.tar])
+            try await store.settle(evict: true)
+            var kept = [first]
+            var rewritten: UInt64 = 0
+            for round in 0..<8 {
+                // Something that goes at once lies between what stays, so packs become sparse over and over.
+                let waste = FileTree(UInt64(100 + round), files: 40, averageBytes: 10_000).tar
+                let image = try await store.pushImage(name("waste"), tag("w\(round)"), layers: [waste])
+                tree.change(percent: 40)
+                let next = try await store.pushImage(name("keep"), tag("r\(round)"), layers: [tree.tar])
+                try await store.settle(evict: true)
+                try await remove(image, from: store)
+                if round % 3 == 2 { try await remove(kept.remove(at: 1), from: store) }
+                kept.append(next)
+                rewritten += try await store.collect(graceSeconds: 0).packsRewritten
+                try await expectWhole(store, kept, "round \(round)")
+                // What is stored from now on shares chunks with what was moved.
+                let again = try await store.pushImage(name("keep"), tag("again"), layers: [tree.tar + [1, 2, 3]])
+                try await store.settle(evict: true)
+                try await expectWhole(store, [again], "round \(round)")
+                try await remove(again, from: store)
+            }
+            #expect(rewritten >= 8)
+            #expect(try await store.verify().damage.isEmpty)
+        }
+    }
+
+    @Test("a blob that no manifest names stays for the grace period, and then goes")
+    func grace() async throws {
+        let files = ImageStore()
+        try await files.with { store in
+            let image = try await store.pushImage(
+                name("app"), tag("v1"), layers: [FileTree(7, files: 5, averageBytes: 20_000).tar])
+            let lonely = try await store.push(FileTree(8, files: 5, averageBytes: 20_000).tar, to: name("app"))
+            try await store.settle(evict: true)
+            #expect(try await store.collect(graceSeconds: 3600).blobsRemoved == 0)
+            _ = try await store.blob(lonely, in: name("app"))
+            #expect(try await store.collect(graceSeconds: 0).blobsRemoved == 1)
+            await #expect(throws: VarveError.self) { try await store.blob(lonely, in: nil) }
+            try await expectWhole(store, [image])
+        }
+    }
+
+    @Test("blobs in a repository that never had a manifest stay")
+    func withoutManifests() async throws {
+        let files = ImageStore()
+        try await files.with { store in
+            let bytes = FileTree(9, files: 5, averageBytes: 20_000).tar
+            let digest = try await store.push(bytes, to: name("imported"))
+            try await store.settle(evict: true)
+            #expect(try await store.collect(graceSeconds: 0).blobsRemoved == 0)
+            #expect(try await store.pull(digest, from: name("imported")) == bytes)
+            try await store.removeBlob(digest, from: name("imported"))
+            #expect(try await store.collect(graceSeconds: 0).blobsRemoved == 1)
+            #expect(try await store.stats().packsCount == 0)
+            #expect(files.directory.files(below: "store/packs").isEmpty)
+        }
+    }
+
+    @Test("untagged manifests, children of indexes and blobs taken out of their repository stay")
+    func whatIsNamed() async throws {
+        let files = ImageStore()
+        try await files.with { store in
+            let image = try await store.pushImage(
+                name("app"), tag("v1"), layers: [FileTree(11, files: 5, averageBytes: 20_000).tar])
+            let layer = try #require(image.blobs.first { $0.value.count > 50_000 })
+            try await store.settle(evict: true)
+            try await store.removeManifest(.tag(image.tag), from: image.repository)
+            try await store.removeBlob(layer.key, from: image.repository)
+            #expect(try await store.collect(graceSeconds: 0).blobsRemoved == 0)
+            #expect(try await store.pull(layer.key, from: nil) == layer.value)
+            _ = try await store.manifest(.digest(image.manifest), in: image.repository)
+        }
+    }
+
+    @Test("files that nothing knows go, others are left alone")
+    func strayFiles() async throws {
+        let files = ImageStore()
+        let image = try await files.with { store in
+            let image = try await store.pushImage(
+                name("app"), tag("v1"), layers: [FileTree(13, files: 5, averageBytes: 20_000).tar])
+            try await store.settle(evict: false)
+            return image
+        }
+        var numbers = SeededBytes(14)
+        let hex = numbers.bytes(32).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        let id = numbers.bytes(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+        let stray = [
+            "store/raw/sha256/\(hex.prefix(2))/\(hex)", "store/packs/\(id.prefix(2))/\(id).pack",
+        ]
+        let foreign = ["store/raw/sha256/\(hex.prefix(2))/notes.txt", "store/packs/\(id.prefix(2))/\(id).cut"]
+        for file in stray + foreign {
+            mkdir(files.directory.path + "/" + file.split(separator: "/").dropLast().joined(separator: "/"), 0o755)
+            files.directory.write([1, 2, 3], to: file)
+        }
+        try await files.with { store in
+            _ = try await store.collect(graceSeconds: 3600)
+            for file in stray { #expect(!files.directory.read(file).isEmpty, "it is young") }
+            _ = try await store.collect(graceSeconds: 0)
+            for file in stray { #expect(files.directory.read(file).isEmpty) }
+            for file in foreign { #expect(files.directory.read(file) == [1, 2, 3]) }
+            try await expectWhole(store, [image])
+        }
+    }
+
+    @Test("a recipe that can not be read keeps every pack as it is")
+    func damagedRecipe() async throws {
+        let files = ImageStore()
+        let images = try await files.with { store in try await pushVersions(to: store, salt: 15) }
+        let packs = files.directory.files(below: "store/packs")
+        let before = packs.map { files.directory.read($0) }
+        // The first recipe's frame: kind 3 behind the magic.
+        let pack = try #require(before.indices.first { find([0x56, 0x46, 0x52, 0x4d, 3], in: before[$0]) != nil })
+        let offset = try #require(find([0x56, 0x46, 0x52, 0x4d, 3], in: before[pack]))
+        files.directory.flip(1, at: offset + 60, of: packs[pack])
+        try await files.with { store in
+            try await store.removeManifest(.digest(images[1].manifest), from: images[1].repository)
+            await #expect(throws: VarveError.self) { try await store.collect(graceSeconds: 0) }
+        }
+        files.directory.flip(1, at: offset + 60, of: packs[pack])
+        #expect(files.directory.files(below: "store/packs") == packs)
+        try await files.with { store in
+            _ = try await store.collect(graceSeconds: 0)
+            try await expectWhole(store, [images[0], images[2]])
+        }
+    }
+
+    private func find(_ pattern: [UInt8], in bytes: [UInt8]) -> Int? {
+        bytes.indices.first { bytes[$0] == pattern[0] && bytes[$0...].starts(with: pattern) }
+    }
+
+    // MARK: Crashes
+
+    /// A store with something for every step to do: three images of which two are deleted, garbage that fills packs of its
+    /// own, an upload's leftovers.
+    private func prepared(_ files: ImageStore, salt: UInt64) async throws -> TestImage {
+        try await files.with { store in
+            let images = try await pushVersions(to: store, salt: salt, files: 20, averageBytes: 10_000)
+            let garbage = try await store.pushImage(
+                name("garbage"), tag("g"), layers: [FileTree(salt + 7, files: 60, averageBytes: 20_000).tar])
+            try await store.settle(evict: false)
+            for image in [images[0], images[1], garbage] {
+                try await store.removeManifest(.digest(image.manifest), from: image.repository)
+            }
+            return images[2]
+        }
+    }
+
+    @Test(
+        "stopped behind any step, the store is whole, and the next collection ends what was begun",
+        arguments: CollectStep.allCases)
+    func stopped(_ step: CollectStep) async throws {
+        // Steps come more than once: for each pack, and each time something else is done already.
+        for occurrence in 1...3 {
+            let files = ImageStore()
+            let image = try await prepared(files, salt: 21)
+            let seen = NIOLockedValueBox(0)
+            let stops = try await files.with { store in
+                do throws(VarveError) {
+                    _ = try await store.collect(graceSeconds: 0, progress: nil) { (reached) throws(VarveError) in
+                        guard reached == step else { return }
+                        let count = seen.withLockedValue { value in
+                            value += 1
+                            return value
+                        }
+                        if count == occurrence { throw VarveError(.cancelled, "stopped by the test") }
+                    }
+                    return false
+                } catch {
+                    #expect(error.code == .cancelled)
+                    return true
+                }
+            }
+            if occurrence == 1 { #expect(stops, "the step \(step) is never reached") }
+            guard stops else { return }
+            try await files.with { store in
+                try await expectWhole(store, [image], "behind \(step)")
+                #expect(try await store.verify().damage.isEmpty)
+                // The store is used before anybody collects again.
+                let tree = FileTree(21, files: 60, averageBytes: 20_000)
+                let next = try await store.pushImage(name("next"), tag("n"), layers: [tree.tar])
+                try await store.settle(evict: true)
+                try await expectWhole(store, [image, next], "behind \(step), later")
+                _ = try await store.collect(graceSeconds: 0)
+                try await expectWhole(store, [image, next], "behind \(step), collected again")
+                let report = try await store.verify()
+                #expect(report.damage.isEmpty)
+                let rest = try await store.collect(graceSeconds: 0)
+                #expect(rest.blobsRemoved == 0 && rest.packsRewritten == 0 && rest.bytesFreed == 0)
+            }
+        }
+    }
+
+    @Test(
+        "with any file operation failing, nothing that is named is lost",
+        arguments: [Faults.Operation.open, .write, .sync, .remove, .read])
+    func failing(_ operation: Faults.Operation) async throws {
+        // Later ones are much alike: not each of them is taken.
+        for n in sequence(first: 1, next: { $0 > 500 ? nil : $0 + 1 + $0 / 8 }) {
+            let files = ImageStore()
+            let image = try await prepared(files, salt: 31)
+            let faults = Faults()
+            let failed = try await files.with(faults: faults) { store in
+                faults.fail(operation, at: n, with: EIO, lasting: true)
+                defer { faults.clear() }
+                do throws(VarveError) {
+                    _ = try await store.collect(graceSeconds: 0)
+                    return faults.fired > 0
+                } catch {
+                    return true
+                }
+            }
+            try await files.with { store in
+                try await expectWhole(store, [image], "\(operation) \(n)")
+                _ = try await store.collect(graceSeconds: 0)
+                try await expectWhole(store, [image], "\(operation) \(n), collected again")
+            }
+            if !failed { return }
+        }
+        Issue.record("more than 500 operations")
+    }
+}
