@@ -5,7 +5,7 @@ extension KlauspostModel {
     /// The hash of levels 1-3: five bytes, or four in older releases (level 1 then with a multiplier of its own).
     @inline(__always)
     private func hashFast(_ value: UInt64, _ bits: UInt64) -> Int {
-        if parameters.era != .before1_15_10 {
+        if !isOld {
             return Int(((value &<< 24) &* 889_523_592_379) &>> (64 &- bits))
         }
         let word = UInt32(truncatingIfNeeded: value)
@@ -14,7 +14,7 @@ extension KlauspostModel {
     }
 
     /// Bytes that must follow for the first position after a piece's last match to be indexed.
-    private var indexMargin: Int { parameters.era == .before1_15_10 ? 4 : 8 }
+    private var indexMargin: Int { isOld ? 4 : 8 }
 
     /// Level 1: one table, two lookups at a time, skipping faster the longer nothing is found.
     func encode1<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
@@ -174,7 +174,7 @@ extension KlauspostModel {
 
     /// Level 3: one table of the last two positions, both looked at.
     func encode3<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
-        let old = parameters.era == .before1_15_10
+        let old = isOld
         let limit = end &- (old ? 7 : Self.margin)
         let skip = old ? 6 : 7
         let step = old ? 5 : 6

@@ -93,7 +93,7 @@ extension KlauspostModel {
             }
             // A match that ends farther on may cover this one's end.
             let behind = s &+ l
-            if l < 30 && behind < limit {
+            if looksAtEnd && l < 30 && behind < limit {
                 let candidate = Int(longTable[hash7(load64(behind)) &* 2])
                 let t2 = candidate &- l &+ skipBeginning
                 let s2 = s &+ skipBeginning
@@ -250,7 +250,7 @@ extension KlauspostModel {
                 l &+= lengthLong(s &+ l, t &+ l, end)
             }
             let behind = s &+ l
-            if behind < limit {
+            if looksAtEnd && behind < limit {
                 let slot = hash7(load64(behind)) &* 2
                 let s2 = s &+ skipBeginning
                 var t2 = Int(longTable[slot]) &- l &+ skipBeginning

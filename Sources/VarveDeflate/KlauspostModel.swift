@@ -12,6 +12,10 @@ final class KlauspostModel: TokenModel {
         case before1_15_10 = 0
         /// From 1.15.11 on; since 1.18.4 also Go 1.27's (the difference there is in where blocks end, which plans hold).
         case since1_15_11 = 1
+        /// Up to 1.13: long matches are cut at 255 bytes.
+        case before1_14 = 2
+        /// Up to 1.11: also no look at a match's end.
+        case before1_12 = 3
     }
 
     struct Parameters: Equatable {
@@ -29,6 +33,11 @@ final class KlauspostModel: TokenModel {
     let parameters: Parameters
     /// How many bytes at a longer match's start may differ, to be mended backwards.
     let skipBeginning: Int
+    /// Whether levels 5 and 6 look for a match that covers the end of the one found.
+    let looksAtEnd: Bool
+    /// Four-byte hashes at the fast levels.
+    let isOld: Bool
+    private let cutsShort: Bool
     /// Last position by short hash.
     let table: UnsafeMutablePointer<Int32>
     /// Last two positions by long hash.
@@ -44,7 +53,10 @@ final class KlauspostModel: TokenModel {
 
     init(_ parameters: Parameters) {
         self.parameters = parameters
-        skipBeginning = parameters.era == .before1_15_10 ? 0 : 2
+        isOld = parameters.era != .since1_15_11
+        skipBeginning = isOld ? 0 : 2
+        looksAtEnd = parameters.era != .before1_12
+        cutsShort = parameters.era == .before1_14 || parameters.era == .before1_12
         table = .allocate(capacity: Self.tableCount * 4)
         table.initialize(repeating: Self.never, count: Self.tableCount * 4)
         longTable = .allocate(capacity: Self.longCount)
@@ -171,7 +183,7 @@ final class KlauspostModel: TokenModel {
         var left = length
         while left > 0 {
             // No token may be left over that is shorter than three bytes.
-            let part = left <= 258 ? left : (left > 261 ? 258 : 255)
+            let part = left <= 258 ? left : (left > 261 && !cutsShort ? 258 : 255)
             let token = Token.match(length: part, distance: distance)
             let real = oracle.next(token, literal: plain[at], limit: end &- at)
             at &+= Token.span(real)

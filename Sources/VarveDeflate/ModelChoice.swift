@@ -84,7 +84,12 @@ enum ModelChoice: Equatable {
         case .goFast: return "go1.26-1"
         case .klauspostLazy(let p): return "klauspost-\(p.level)" + (p.capped ? "" : "-uncapped")
         case .klauspost(let p):
-            return "klauspost-\(p.level)" + (p.era == .before1_15_10 ? "-old" : "")
+            switch p.era {
+            case .since1_15_11: return "klauspost-\(p.level)"
+            case .before1_15_10: return "klauspost-\(p.level)-old"
+            case .before1_14: return "klauspost-\(p.level)-1.13"
+            case .before1_12: return "klauspost-\(p.level)-1.11"
+            }
         }
     }
 }

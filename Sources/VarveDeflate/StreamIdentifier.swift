@@ -159,6 +159,12 @@ struct StreamPrefix {
                 pieced.append(set(.klauspost(.init(level: level, era: .before1_15_10)), .plain(65535), .go))
             }
             pieced.append(set(.goFast, .plain(65535), .go))
+            for level in [5, 6, 1, 4, 3, 2] {
+                pieced.append(set(.klauspost(.init(level: level, era: .before1_14)), .plain(65535), .go))
+                if level > 4 {
+                    pieced.append(set(.klauspost(.init(level: level, era: .before1_12)), .plain(65535), .go))
+                }
+            }
             result.insert(pieced, at: 0)
         }
         return result
