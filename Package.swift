@@ -42,6 +42,10 @@ let benchmarks: [Target] =
             name: "kernel-benchmark", dependencies: ["VarveCodec", "CVarveKernels", "CKernelReference", "COpenSSL"],
             path: "Benchmarks/Kernels", swiftSettings: strict),
         .executableTarget(
+            name: "settle-benchmark",
+            dependencies: ["VarveModel", "VarveCodec", "VarveEngine", "COpenSSL", nioCore, logging],
+            path: "Benchmarks/Settle", swiftSettings: strict),
+        .executableTarget(
             name: "compare", dependencies: ["VarveRig", arguments], path: "Benchmarks/Compare", swiftSettings: strict),
         .executableTarget(
             name: "deflate-table", dependencies: ["VarveDeflate"], path: "Benchmarks/DeflateTable",

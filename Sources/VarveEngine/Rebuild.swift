@@ -27,15 +27,12 @@ final class Rebuild: @unchecked Sendable {  // one reader at a time, see BlobStr
     private var headers: StreamCursor
     /// The running digest of the whole blob; nil when only a part is rebuilt, or its algorithm is not ours to fuse.
     private var whole: WholeDigest?
-    private let cachesFrames: Bool
 
     /// Bytes that will come in all.
     let length: UInt64
 
-    /// - Parameter cachesFrames: Whether decoded frames are shared with other readers; a proof, which reads once, says no.
     init(
-        core: Core, digest: Digest, size: UInt64, recipe place: RecipePlace, range: Range<UInt64>,
-        cachesFrames: Bool = true
+        core: Core, digest: Digest, size: UInt64, recipe place: RecipePlace, range: Range<UInt64>
     ) throws(VarveError) {
         let reader = try core.packs.reader(place.pack)
         let recipe = try reader.recipe(at: place.offset, byteCount: Int(place.byteCount))
@@ -49,7 +46,6 @@ final class Rebuild: @unchecked Sendable {  // one reader at a time, see BlobStr
         self.digest = digest
         self.recipe = recipe
         self.range = range
-        self.cachesFrames = cachesFrames
         position = range.lowerBound
         length = range.upperBound - range.lowerBound
         let resolver = try core.resolver(for: recipe)
@@ -180,7 +176,7 @@ final class Rebuild: @unchecked Sendable {  // one reader at a time, see BlobStr
         } else {
             try frame.verify()
         }
-        if cachesFrames { core.packs.frames[key] = frame }
+        core.packs.frames[key] = frame
         return frame
     }
 }

@@ -209,7 +209,7 @@ final class Settler: Sendable {
         guard let place = row.recipe, row.reason.isEmpty else { return }
         do throws(VarveError) {
             try Rebuild(
-                core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size, cachesFrames: false
+                core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size
             ).prove()
         } catch {
             core.logger.error("a proof failed", metadata: ["blob": "\(digest)", "error": "\(error)"])

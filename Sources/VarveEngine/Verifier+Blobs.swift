@@ -68,7 +68,7 @@ extension Verifier {
             let rebuild = try await core.pool.run { [core] () throws(VarveError) in
                 // A reader that is open from before might hide that the file is gone.
                 try Rebuild(
-                    core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size, cachesFrames: false)
+                    core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size)
             }
             while let bytes = try await core.pool.run({ () throws(VarveError) in try Self.advance(rebuild) }) {
                 count(bytes: bytes)

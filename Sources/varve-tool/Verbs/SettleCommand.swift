@@ -35,19 +35,21 @@ struct SettleCommand: AsyncParsableCommand {
         let bar = ProgressBar()
         defer { bar.finish() }
         let evict = evict
-        let stats = try await access.aloneOrServed("settle", settings: tuning.settings) { store in
+        // What was pushed to a serving process meanwhile is queued again by now, and not this command's to wait for.
+        let (stats, left) = try await access.aloneOrServed("settle", settings: tuning.settings) { store in
             try await store.settle(evict: evict, progress: bar.sink)
-            return try await store.stats()
+            let stats = try await store.stats()
+            return (stats, stats.queuedCount)
         } served: { client in
             try await client.settle(evict: evict, progress: bar.sink)
-            return try await client.stats()
+            return (try await client.stats(), 0)
         }
         bar.finish()
         let summary = "settled \(stats.settledCount) of \(Units.count(stats.blobsCount, "blob")), "
         let sizes = "\(Units.bytes(stats.blobsBytes)) as pushed, \(Units.bytes(stats.storedBytes)) stored"
         try Output.write(summary + sizes + "\n")
-        if stats.queuedCount > 0 {
-            throw ToolError(.partial, "\(Units.count(stats.queuedCount, "blob")) still to be settled")
+        if left > 0 {
+            throw ToolError(.partial, "\(Units.count(left, "blob")) still to be settled")
         }
     }
 }
