@@ -77,10 +77,12 @@ struct CodingTests {
     @Test("a plan says what was put in")
     func planFields() throws {
         var plan = DeflatePlan()
-        plan.parameters = StreamParameters(
-            model: .chain(.init(level: 9, memLevel: 9, gnu: false)), rule: .gnu(32767, looks: true, ahead: 1),
-            tree: .go,
-            unitSize: 131_072, unitDictionary: 0)
+        plan.parameters = [
+            StreamParameters(
+                model: .chain(.init(level: 9, memLevel: 9, gnu: false)), rule: .gnu(32767, looks: true, ahead: 1),
+                tree: .go, unitSize: 131_072, unitDictionary: 0),
+            StreamParameters(model: .klauspostLazy(.init(level: 7, capped: false)), rule: .pieces(32768), tree: .go),
+        ]
         plan.compressedCount = 300
         plan.plainCount = 5_000_000
         plan.segments = [
