@@ -48,29 +48,56 @@ struct DockerImport: Sendable {
     }
 
     private func image(_ saved: DockerArchive.Image) async throws -> ImportPlan.Image {
-        guard let placeholder = RepositoryName("imported") else { preconditionFailure("a fixed, valid name") }
-        var image = ImportPlan.Image(repository: placeholder)
-        let config = try member(saved.configPath).document(saved.configPath)
-        let configDigest = try Hashing.digest(of: config)
-        image.documents.append((configDigest, config))
-        let diffIDs = ImageConfig.diffIDs(config)
-        var layers: [Descriptor] = []
+        let parts = try parts(of: saved)
+        var digests: [Digest] = []
+        for layer in parts.layers {
+            if let known = layer.knownDigest {
+                digests.append(known)
+            } else {
+                digests.append(try await layer.source.digest(read: read))
+            }
+        }
+        return try image(parts, digests)
+    }
+
+    /// A saved image's config, and its layers as far as they are known without reading them.
+    private struct Parts {
+        struct Layer {
+            var source: ByteSource
+            var format: LayerFormat
+            var knownDigest: Digest?
+        }
+        var config: [UInt8]
+        var layers: [Layer] = []
+    }
+
+    private func parts(of saved: DockerArchive.Image) throws -> Parts {
+        var parts = Parts(config: try member(saved.configPath).document(saved.configPath))
+        let diffIDs = ImageConfig.diffIDs(parts.config)
         for (index, layerPath) in saved.layerPaths.enumerated() {
             let source = try member(layerPath)
             let format = LayerFormat(prefix: try source.prefix(512))
             // The config names the digests of uncompressed layers, which saves reading them twice; the store checks them.
-            let digest: Digest
-            if format == .tar, diffIDs.count == saved.layerPaths.count, let known = diffIDs[index] {
-                digest = known
-            } else {
-                digest = try await source.digest(read: read)
-            }
-            layers.append(Descriptor(mediaType: format.mediaType, digest: digest, size: source.size))
-            image.blobs.append(ImportPlan.Blob(digest: digest, source: source))
+            let isKnown = format == .tar && diffIDs.count == saved.layerPaths.count
+            parts.layers.append(
+                Parts.Layer(source: source, format: format, knownDigest: isKnown ? diffIDs[index] : nil))
         }
-        let bytes = ManifestDocument.image(
-            config: Descriptor(mediaType: MediaType.ociConfig, digest: configDigest, size: UInt64(config.count)),
-            layers: layers)
+        return parts
+    }
+
+    private func image(_ parts: Parts, _ digests: [Digest]) throws -> ImportPlan.Image {
+        guard let placeholder = RepositoryName("imported") else { preconditionFailure("a fixed, valid name") }
+        var image = ImportPlan.Image(repository: placeholder)
+        let config = Descriptor(
+            mediaType: MediaType.ociConfig, digest: try Hashing.digest(of: parts.config),
+            size: UInt64(parts.config.count))
+        image.documents.append((config.digest, parts.config))
+        var layers: [Descriptor] = []
+        for (layer, digest) in zip(parts.layers, digests) {
+            layers.append(Descriptor(mediaType: layer.format.mediaType, digest: digest, size: layer.source.size))
+            image.blobs.append(ImportPlan.Blob(digest: digest, source: layer.source))
+        }
+        let bytes = ManifestDocument.image(config: config, layers: layers)
         image.manifests = [
             ImportPlan.Manifest(
                 bytes: bytes, digest: try Hashing.digest(of: bytes), document: try ManifestDocument(bytes))

@@ -16,7 +16,10 @@ struct FileImport: Sendable {
     static let repository = "imported"
 
     func plan() async throws -> ImportPlan {
-        let digest = try await file.whole.digest(read: read)
+        try plan(digest: await file.whole.digest(read: read))
+    }
+
+    private func plan(digest: Digest) throws -> ImportPlan {
         let blob = ImportPlan.Blob(digest: digest, source: file.whole)
         guard let name else {
             guard let repository = RepositoryName(Self.repository) else { preconditionFailure("a fixed, valid name") }

@@ -63,7 +63,7 @@ struct StoreAccess: Sendable {
     /// The process that holds the store's lock, as the lock file says.
     var holder: Int? {
         guard let text = try? String(contentsOfFile: path + "/lock", encoding: .utf8) else { return nil }
-        return Int(text.prefix { $0.isNumber })
+        return Int(text.drop { !$0.isNumber }.prefix { $0.isNumber })
     }
 }
 
