@@ -28,6 +28,16 @@ package struct BlockingPool: Sendable {
         }
     }
 
+    /// Runs `body` on one of the threads whatever becomes of the caller: for cleaning up after one that was cancelled.
+    package func runAlways(_ body: @escaping @Sendable () -> Void) async {
+        await withCheckedContinuation { continuation in
+            submit { _ in
+                body()
+                continuation.resume()
+            }
+        }
+    }
+
     /// Queues `body`. It is called in any case: with false, on some thread, if the pool is stopped before its turn.
     package func submit(_ body: @escaping @Sendable (_ isActive: Bool) -> Void) {
         threads.submit { state in

@@ -28,6 +28,10 @@ package struct DriverError: Error, Sendable, CustomStringConvertible {
     /// Whether the file is not there.
     package var isMissing: Bool { number == ENOENT || number == ENOTDIR }
 
+    /// Whether a file could not be opened for want of descriptors or memory: nothing was changed, and it may go well the
+    /// next time.
+    package var isTransient: Bool { call == "open" && (number == EMFILE || number == ENFILE || number == ENOMEM) }
+
     /// The same for callers of the engine.
     package var asVarveError: VarveError {
         VarveError(isOutOfSpace ? .outOfSpace : .io, "\(call) \(path) failed", cause: self)

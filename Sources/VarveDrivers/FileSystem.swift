@@ -44,7 +44,8 @@ package struct FileSystem: Sendable {
     package func syncDirectory(_ path: String) throws(DriverError) {
         try faults?.check(.sync, "fsync", path)
         let descriptor = Glibc.open(absolute(path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw DriverError("open", path, errno) }
+        // Not the harmless failure that opening a file is: what was done to the directory is not durable.
+        guard descriptor >= 0 else { throw DriverError("fsync", path, errno) }
         defer { _ = Glibc.close(descriptor) }
         guard fsync(descriptor) == 0 else { throw DriverError("fsync", path, errno) }
     }

@@ -60,7 +60,8 @@ struct BlobSettling: ~Copyable {
             file = try core.files.open(StoreLayout.raw(digest).path, .read)
             guard try file.length() == size else { throw DriverError("fstat", file.path, ENODATA) }
         } catch {
-            throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
+            throw VarveError(
+                error.isTransient ? .io : .corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
         }
         let window = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.windowBytes, alignment: 4096)
         defer { window.deallocate() }

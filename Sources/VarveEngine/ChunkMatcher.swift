@@ -77,17 +77,26 @@ struct ChunkMatcher {
 
     /// Takes back what was added behind an ordinal of a pack.
     mutating func forgetFresh(behind place: PackStore.ChunkPlace) {
+        // Frames that were taken back have been read like others by whoever followed a run into them.
+        last = nil
+        tables = tables.filter { $0.key.pack != place.pack }
+        tableBytes = tables.values.reduce(0) { $0 + $1.memoryBytes }
         fresh = fresh.filter { $0.value.pack != place.pack || $0.value.ordinal < place.ordinal }
     }
 
-    private mutating func follower(_ digest: ChunkDigest) throws -> PackStore.ChunkPlace? {
+    private mutating func follower(_ digest: ChunkDigest) throws(VarveError) -> PackStore.ChunkPlace? {
         guard let match = last else { return nil }
         var (frame, table, index) = (match.frame, match.table, match.index + 1)
         if index == table.count {
             frame += 1
             while let entry = match.reader.entry(frame), entry.chunkCount == 0 { frame += 1 }
             guard match.reader.entry(frame) != nil else { return nil }
-            table = try self.table(frame, of: match.reader)
+            do throws(VarveError) {
+                table = try self.table(frame, of: match.reader)
+            } catch {
+                guard error.code == .corrupted else { throw error }
+                return nil
+            }
             index = 0
         }
         guard table.digest(index) == digest else { return nil }

@@ -81,7 +81,11 @@ final class Core: Sendable {
             }
             if existing == nil {
                 try files.makeDirectory("")
-                let others = try files.list("").filter { $0 != StoreLayout.lock && $0 != StoreLayout.format + ".new" }
+                // What an opening that was interrupted left: the lock, empty directories.
+                let others = try files.list("").filter { name in
+                    name != StoreLayout.lock && name != StoreLayout.format + ".new"
+                        && !(StoreLayout.directories.contains(name) && (try? files.list(name))?.isEmpty == true)
+                }
                 guard others.isEmpty else {
                     throw VarveError(.notAStore, "\(files.root) holds other things and no store")
                 }
@@ -98,11 +102,7 @@ final class Core: Sendable {
                 return nil
             }
             if let failure { throw failure }
-            for name in [
-                StoreLayout.landing, StoreLayout.raw, StoreLayout.packs, StoreLayout.index, StoreLayout.journal,
-            ] {
-                try files.makeDirectory(name)
-            }
+            for name in StoreLayout.directories { try files.makeDirectory(name) }
             if let existing { return (existing, lock) }
             let format = StoreFormat(storeID: randomBytes(16).hex, chunkerID: ContentCutter.standard.identifier)
             try files.replace(StoreLayout.format, with: Array(format.text.utf8))
@@ -223,6 +223,7 @@ final class Core: Sendable {
     private func noted(_ error: any Error, _ what: String) -> VarveError {
         let known = asVarveError(error, what)
         switch known.code {
+        case .io where known.isTransient: break
         case .io, .outOfSpace: poison("\(known)")
         default: break
         }
@@ -265,6 +266,11 @@ extension IndexError {
             }
         return VarveError(code, what, cause: self)
     }
+}
+
+extension VarveError {
+    /// Whether there were no descriptors or no memory to open a file with: nothing was changed.
+    var isTransient: Bool { (cause as? DriverError)?.isTransient ?? false }
 }
 
 /// A running hash; that the crypto library has no such algorithm can not happen, and is an error all the same.

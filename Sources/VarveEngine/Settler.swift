@@ -212,6 +212,7 @@ final class Settler: Sendable {
                 core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size
             ).prove()
         } catch {
+            if error.isTransient { throw error }
             core.logger.error("a proof failed", metadata: ["blob": "\(digest)", "error": "\(error)"])
             row.recipe = nil
             row.settledBytes = 0

@@ -73,7 +73,7 @@ extension Store {
             try await append(body, to: upload, expecting: expecting)
             return try await land(upload, as: digest)
         } catch {
-            try? await core.pool.run { [core] in core.landing.remove(upload) }
+            await core.pool.runAlways { [core] in core.landing.remove(upload) }
             throw error
         }
     }
@@ -133,22 +133,44 @@ extension Store {
         }
     }
 
+    /// Where the bytes of an upload are when they are about to be committed.
+    private enum Place: Sendable {
+        case known
+        case inMemory([UInt8])
+        case inFile
+    }
+
     /// Compares the digest, makes the bytes durable under their name, commits, and only then returns.
     private func land(_ upload: Upload, as digest: Digest) async throws(VarveError) -> BlobInfo {
-        let size = upload.offset
-        let repository = upload.repository
-        enum Place: Sendable {
-            case known(BlobRow)
-            case inMemory([UInt8])
-            case inFile
-        }
-        let place = try await core.pool.run { [core] () throws(VarveError) -> Place in
+        try await core.pool.run { [core] () throws(VarveError) in
             let found = try upload.digest(digest.algorithm)
             guard found == digest else {
                 core.landing.remove(upload)
                 throw VarveError(.digestMismatch, "the bytes have the digest \(found), not \(digest)")
             }
-            if let row = try core.read({ try $0.blob(digest) }) { return .known(row) }
+        }
+        var place = try await self.place(upload, as: digest, mayBeKnown: true)
+        var committed = try await commit(upload, at: place, as: digest)
+        if committed == nil {
+            // The blob that made these bytes unnecessary was removed in between.
+            place = try await self.place(upload, as: digest, mayBeKnown: false)
+            committed = try await commit(upload, at: place, as: digest)
+        }
+        guard let row = committed else { throw VarveError(.cancelled, "the blob was removed while it was pushed") }
+        let isInFile = if case .inFile = place { true } else { false }
+        await core.pool.runAlways { [core] in
+            if isInFile { core.landing.forget(upload) } else { core.landing.remove(upload) }
+        }
+        if isInFile { try await settler.landed(digest, inline: core.settings.settling == .inline) }
+        return BlobInfo(digest: digest, row: row)
+    }
+
+    /// Brings the bytes to where they are to stay, durable there.
+    private func place(
+        _ upload: Upload, as digest: Digest, mayBeKnown: Bool
+    ) async throws(VarveError) -> Place {
+        try await core.pool.run { [core] () throws(VarveError) -> Place in
+            if mayBeKnown, try core.read({ try $0.blob(digest) }) != nil { return .known }
             if let memory = upload.memory { return .inMemory(memory) }
             try core.writing {
                 let (directory, path) = StoreLayout.raw(digest)
@@ -159,15 +181,21 @@ extension Store {
             }
             return .inFile
         }
+    }
+
+    /// Links the blob, which is made if it is not there.
+    /// - Returns: nil if its bytes are nowhere: it was known, and is not any more.
+    private func commit(
+        _ upload: Upload, at place: Place, as digest: Digest
+    ) async throws(VarveError) -> BlobRow? {
+        let size = upload.offset
+        let repository = upload.repository
         let time = now()
-        let row = try await core.commit { transaction -> BlobRow in
-            let row: BlobRow
+        return try await core.commit { transaction -> BlobRow? in
             // Looked up again: another push of the same bytes, or a removal, may have been committed meanwhile.
-            if let existing = try transaction.blob(digest) {
-                row = existing
-            } else {
+            if try transaction.blob(digest) == nil {
                 switch place {
-                case .known: throw VarveError(.io, "the blob was removed while it was pushed")
+                case .known: return nil
                 case .inMemory(let bytes):
                     try transaction.putInlineBlob(digest, bytes: bytes, landedAt: time)
                 case .inFile:
@@ -177,19 +205,13 @@ extension Store {
                     try transaction.putBlob(digest, fresh)
                     _ = try transaction.enqueue(digest)
                 }
-                guard let stored = try transaction.blob(digest) else {
-                    throw VarveError(.io, "the index does not hold the row just written")
-                }
-                row = stored
+            }
+            guard let stored = try transaction.blob(digest) else {
+                throw VarveError(.io, "the index does not hold the row just written")
             }
             _ = try transaction.link(digest, in: repository, at: time)
-            return row
+            return stored
         }
-        try await core.pool.run { [core] in
-            if case .inFile = place { core.landing.forget(upload) } else { core.landing.remove(upload) }
-        }
-        if case .inFile = place { try await settler.landed(digest, inline: core.settings.settling == .inline) }
-        return BlobInfo(digest: digest, row: row)
     }
 }
 

@@ -17,6 +17,9 @@ enum StoreLayout {
     static let raw = "raw"
     static let packs = "packs"
 
+    /// The directories of every store.
+    static let directories = [landing, raw, packs, index, journal]
+
     static func raw(_ digest: Digest) -> (directory: String, path: String) {
         let hex = digest.hex
         let directory = "\(raw)/\(digest.algorithm.name)/\(hex.prefix(2))"

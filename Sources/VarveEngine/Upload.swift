@@ -33,6 +33,8 @@ final class Upload: Sendable {
         var file: File?
         var hash: RunningHash
         let algorithm: Digest.Algorithm
+        /// The hash has been finished: whoever asks again has to read the bytes again.
+        var isHashSpent = false
 
         init(algorithm: Digest.Algorithm) throws(VarveError) {
             self.algorithm = algorithm
@@ -65,7 +67,9 @@ final class Upload: Sendable {
             held.file = try files.open(StoreLayout.landingData(id), .write)
             shared.withLockedValue { $0.offset = length }
         } catch {
-            throw error.asVarveError
+            // Without its data there is no session: it was ended or cancelled, and its note outlived it.
+            throw error.isMissing
+                ? VarveError(.uploadUnknown, "no upload \(id) in that repository") : error.asVarveError
         }
     }
 
@@ -127,15 +131,20 @@ final class Upload: Sendable {
             held.file = file
             held.memory = []
         } catch {
+            // Nothing is left in the way of a second attempt.
+            try? files.remove(StoreLayout.landingData(id))
+            discardMeta()
             throw error.asVarveError
         }
     }
 
-    /// The bytes' digest. Ends the session's writing; for the holder.
+    /// The bytes' digest. For the holder.
     ///
-    /// Hashes the file once more if another algorithm is asked for than the session was opened for.
+    /// Hashes the bytes once more if another algorithm is asked for than the session was opened for, and when asked a
+    /// second time: ending the session may have failed, and the client tries again.
     func digest(_ algorithm: Digest.Algorithm) throws(VarveError) -> Digest {
-        if algorithm == held.algorithm {
+        if algorithm == held.algorithm, !held.isHashSpent {
+            held.isHashSpent = true
             var fresh = try runningHash(algorithm)
             swap(&fresh, &held.hash)
             return finishHash(fresh)
