@@ -26,7 +26,7 @@ package struct DeflateAnalyzer {
         package var segments = 0
     }
 
-    /// Plain bytes between restart points.
+    /// Plain bytes between restart points, at the usual levels.
     package static let segmentTarget = 1 << 20
     /// Plain bytes looked at to find the encoder.
     package static let prefixBytes = 2_200_000
@@ -168,7 +168,7 @@ struct AnalysisPass {
             memberCut = nil
             return found
         }
-        return length >= DeflateAnalyzer.segmentTarget ? here : nil
+        return length >= parameters.model.segmentTarget ? here : nil
     }
 
     /// At a further member, which may come from another encoder: another model if the one so far does badly.

@@ -28,6 +28,16 @@ enum ModelChoice: Equatable {
         }
     }
 
+    /// Plain bytes between restart points: fewer for the slow levels, so that a range is at hand in some 20 ms.
+    var segmentTarget: Int {
+        switch self {
+        case .chain(let p) where p.level > 7: return 256 << 10
+        case .go(let p) where p.level > 7: return 256 << 10
+        case .klauspostLazy(let p) where p.level > 8: return 384 << 10
+        default: return DeflateAnalyzer.segmentTarget
+        }
+    }
+
     /// Family and parameters as the plan holds them.
     var raw: [Int] {
         switch self {
