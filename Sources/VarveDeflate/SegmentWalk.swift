@@ -63,6 +63,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     private static var scratchCapacity: Int { 1 << 16 }
     private let made = TokenBuffer()
 
+    /// No block that the decoder accepts has more tokens.
+    private static var tokensMax: Int { InflateReader.tokensMax + 1 << 17 }
     /// Tokens in one go before buffers are looked after.
     private static var slice: Int { 1 << 15 }
 
@@ -499,7 +501,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         if literalOnly == 1 {
             _ = runVirtual(to: stop)
             let count = model.position - from
-            if count <= 0 || model.position > geometry.end { return false }
+            if count <= 0 || model.position > geometry.end || tape.index + count > Self.tokensMax { return false }
             made.count = tape.index
             made.reserve(tape.index + count + 16)
             tape.tokens = made.base
@@ -531,6 +533,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         var early = false
         while model.position < stop {
             let count = tape.index - tokensFrom
+            // The decoder lets no block be longer: a plan that does is not ours.
+            if !C.isWriting && count > Self.tokensMax { return false }
             let most = sliceTokens(count)
             reserve(&tape, most)
             let before = tape.index
