@@ -35,7 +35,7 @@ extension Committer {
                     repeats &+= 1
                     try environment.grow()
                 case .failed(let error):
-                    environment.poison(error)
+                    environment.poison(IndexEnvironment.explained(error, environment.path))
                     throw environment.poisoned ?? error
                 }
             }

@@ -13,6 +13,7 @@ extension IndexEnvironment {
     static func open(
         _ path: String, _ options: Options
     ) throws(IndexError) -> (handle: OpaquePointer, tables: Tables) {
+        try reserveLockFile(in: path, options)
         let handle = try openHandle(path, options)
         do throws(IndexError) {
             var cleared: Int32 = 0
@@ -26,8 +27,34 @@ extension IndexEnvironment {
             return (handle, tables)
         } catch {
             mdb_env_close(handle)
-            throw error
+            throw explained(error, path)
         }
+    }
+
+    /// Gives the file of the readers' table all its blocks. LMDB makes it with holes and maps it: on a full disk the
+    /// first reader in a hole would end the process (`SIGBUS`).
+    ///
+    /// To be called before LMDB opens the file: closing any descriptor of it lets its locks go.
+    private static func reserveLockFile(in path: String, _ options: Options) throws(IndexError) {
+        let file = path + "/lock.mdb"
+        let descriptor = Glibc.open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            // Who may only read a store can not make it larger either.
+            if options.isReadOnly { return }
+            throw .system("open", file)
+        }
+        defer { Glibc.close(descriptor) }
+        // A cache line a reader, a few for the head, and the rest of the page that is mapped with it.
+        let bytes = (Int(options.maxReaders) + 8) * 64
+        let code = posix_fallocate(descriptor, 0, off_t((bytes + 4095) / 4096 * 4096))
+        guard code == 0 else { throw IndexError(.returnCode(code), call: "posix_fallocate", detail: file) }
+    }
+
+    /// LMDB calls a write that was cut short an input error: where no block is left it was the disk that was full.
+    static func explained(_ error: IndexError, _ path: String) -> IndexError {
+        var status = statvfs()
+        guard error.reason == .returnCode(EIO), statvfs(path, &status) == 0, status.f_bavail < 16 else { return error }
+        return IndexError(.returnCode(ENOSPC), call: error.call, detail: error.detail)
     }
 
     private static func openHandle(_ path: String, _ options: Options) throws(IndexError) -> OpaquePointer {
