@@ -23,6 +23,11 @@ struct ChunkSet: Sendable, Equatable {
         forEachWord(in: range) { index, mask in words[index] |= mask }
     }
 
+    /// Takes chunks out.
+    mutating func remove(_ range: Range<UInt32>) {
+        forEachWord(in: range) { index, mask in words[index] &= ~mask }
+    }
+
     func contains(_ ordinal: UInt32) -> Bool {
         ordinal < chunkCount && words[Int(ordinal / 64)] & (1 << UInt64(ordinal % 64)) != 0
     }
@@ -40,10 +45,6 @@ struct ChunkSet: Sendable, Equatable {
 
     mutating func formIntersection(_ other: ChunkSet) {
         for index in words.indices { words[index] &= index < other.words.count ? other.words[index] : 0 }
-    }
-
-    mutating func subtract(_ other: ChunkSet) {
-        for index in words.indices.prefix(other.words.count) { words[index] &= ~other.words[index] }
     }
 
     /// Calls `body` with the chunks of the range that are in the set, as ranges, ascending.

@@ -67,7 +67,7 @@ func pushVersions(
 }
 
 /// Fails the test unless every image comes back byte for byte and the store finds nothing wrong with itself.
-func expectWhole(_ store: Store, _ images: [TestImage], _ comment: String = "") async throws {
+func expectWhole(_ store: Store, _ images: some Sequence<TestImage>, _ comment: String = "") async throws {
     for image in images {
         let differences = await store.differences(from: image)
         #expect(differences.isEmpty, "\(comment) \(image.repository):\(image.tag), seed \(SeededBytes.seed)")
