@@ -4,7 +4,8 @@
 import NIOConcurrencyHelpers
 
 /// Fails the n-th operation of a kind, once or from then on, so that tests can walk every error path of the engine: run
-/// with n = 1, 2, 3 … until nothing fails any more.
+/// with n = 1, 2, 3 … until nothing fails any more. It also tells of every operation before it is done, so that a test
+/// can look at the files as they are in between.
 ///
 /// A store without a `Faults` pays one nil check an operation.
 package final class Faults: Sendable {
@@ -16,6 +17,7 @@ package final class Faults: Sendable {
         var isLasting = false
         var number: CInt = 0
         var fired = 0
+        var observer: (@Sendable (Operation, String) -> Void)?
     }
     private let state = NIOLockedValueBox(State())
 
@@ -34,10 +36,16 @@ package final class Faults: Sendable {
     /// Nothing fails any more.
     package func clear() { state.withLockedValue { $0.countdown = [:] } }
 
+    /// Calls `observer` before every operation from now on, with what it is done to, on the thread that does it.
+    package func observe(_ observer: (@Sendable (Operation, String) -> Void)?) {
+        state.withLockedValue { $0.observer = observer }
+    }
+
     /// How many operations failed since `fail` was called.
     package var fired: Int { state.withLockedValue { $0.fired } }
 
     func check(_ operation: Operation, _ call: String, _ path: String) throws(DriverError) {
+        state.withLockedValue({ $0.observer })?(operation, path)
         let number: CInt? = state.withLockedValue {
             guard let left = $0.countdown[operation] else { return nil }
             $0.countdown[operation] = left - 1

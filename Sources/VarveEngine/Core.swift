@@ -261,6 +261,7 @@ extension IndexError {
                 case .readOnly: .readOnly
                 case .alreadyOpen: .inUse
                 case .unsupportedVersion: .unsupported
+                case .journalAhead: .corrupted
                 default: .io
                 }
             }
