@@ -143,7 +143,8 @@ struct ImagesVerbTests {
         #expect(neighbours.compactMap { $0["image"] as? String } == ["base:one"])
         let text = try await TestTool.done("inspect", "--store", store, "team/app:2").output
         #expect(text.contains("base:one"))
-        let layer = try #require((usage["layers"] as? [[String: Any]])?.first?["digest"] as? String)
+        // The config comes first, then the layers.
+        let layer = try #require((usage["layers"] as? [[String: Any]])?.last?["digest"] as? String)
         let blob: [String: Any] = try await TestTool.done("inspect", "--store", store, layer, "--json").json()
         #expect(blob["settled"] as? Bool == true)
     }

@@ -76,7 +76,7 @@ struct StoreVerbTests {
     func settle() async throws {
         _ = try await filled()
         let output = try await TestTool.done("settle", "--store", store, "--evict").output
-        #expect(output.hasPrefix("settled "))
+        #expect(output.hasPrefix("6 blobs: 2 settled, 0 raw, 4 inline; "))
         let stats: [String: Any] = try await TestTool.done("stats", "--store", store, "--json").json()
         func number(_ group: String, _ key: String) throws -> Int {
             try #require((stats[group] as? [String: Any])?[key] as? Int, "\(group).\(key)")

@@ -52,7 +52,7 @@ struct ImagesCommand: AsyncParsableCommand {
             ("IMAGE", .left), ("DIGEST", .left), ("KIND", .left), ("LAYERS", .right), ("SIZE", .right),
         ])
         for row in rows {
-            let name = row.tag.map { "\(row.repository):\($0)" } ?? "\(row.repository)@"
+            let name = row.tag.map { "\(row.repository):\($0)" } ?? "\(row.repository) (no tag)"
             table.add([
                 name, shortened(row.digest), row.kind, Units.grouped(row.layers.count),
                 Units.bytes(row.blobs.bytes),

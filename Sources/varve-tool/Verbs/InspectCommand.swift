@@ -19,7 +19,7 @@ struct InspectCommand: AsyncParsableCommand {
             A digest that is a blob's and no image's shows the blob.
 
             With --json, one object: image, manifest (digest), bytes.logical, bytes.unique, bytes.shared, bytes.freed, \
-            layers (a list of: digest, bytes, settled, raw, rawReason, stored, chunkBytes, uniqueBytes), sharesWith (a \
+            layers (the config and the layers, a list of: digest, bytes, settled, raw, rawReason, stored, chunkBytes, uniqueBytes), sharesWith (a \
             list of: image, bytes; most first). For a blob: digest, bytes, landedAt (seconds since 1970), settled, raw, \
             rawReason, stored. rawReason is absent for a settled blob.
 
@@ -66,7 +66,7 @@ struct InspectCommand: AsyncParsableCommand {
         head.add(["frees", Units.bytes(usage.freedBytes), "if deleted: its unique chunks, compressed"])
 
         var layers = TextTable([
-            ("LAYER", .left), ("SIZE", .right), ("CONTENT", .right), ("UNIQUE", .right), ("STATE", .left),
+            ("BLOB", .left), ("SIZE", .right), ("CONTENT", .right), ("UNIQUE", .right), ("STATE", .left),
         ])
         for layer in usage.layers {
             layers.add([
@@ -107,7 +107,7 @@ struct BlobDocument: Encodable {
     /// For people.
     var state: String {
         if settled { return raw ? "settled, raw bytes in the cache" : "settled" }
-        return "raw" + (rawReason.map { ": \($0)" } ?? "")
+        return rawReason.map { "raw: \($0)" } ?? "small, kept as it is"
     }
 }
 

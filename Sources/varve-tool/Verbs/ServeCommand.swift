@@ -126,7 +126,9 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             bound = try await registry.bind()
         } catch let error as VarveError {
-            let reason = (error.cause as? IOError).map { ToolError.text(ofErrno: $0.errnoCode) } ?? error.description
+            let reason =
+                (error.cause as? IOError).map { ToolError.text(ofErrno: $0.errnoCode) } ?? error.cause.map { "\($0)" }
+                ?? error.message
             throw ToolError(.failed, "cannot listen on \(listen): \(reason)")
         }
         var address = listen

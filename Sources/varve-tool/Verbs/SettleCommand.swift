@@ -45,9 +45,9 @@ struct SettleCommand: AsyncParsableCommand {
             return (try await client.stats(), 0)
         }
         bar.finish()
-        let summary = "settled \(stats.settledCount) of \(Units.count(stats.blobsCount, "blob")), "
+        let states = "\(stats.settledCount) settled, \(stats.rawCount) raw, \(stats.inlineCount) inline"
         let sizes = "\(Units.bytes(stats.blobsBytes)) as pushed, \(Units.bytes(stats.storedBytes)) stored"
-        try Output.write(summary + sizes + "\n")
+        try Output.write("\(Units.count(stats.blobsCount, "blob")): \(states); \(sizes)\n")
         if left > 0 {
             throw ToolError(.partial, "\(Units.count(left, "blob")) still to be settled")
         }
