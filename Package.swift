@@ -80,7 +80,10 @@ let package = Package(
         module("VarveDrivers", ["VarveModel", nioPosix, concurrencyHelpers]),
         module(
             "VarveEngine",
-            ["VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", nioCore, nioPosix, concurrencyHelpers, logging]),
+            [
+                "VarveModel", "VarveCodec", "VarveDeflate", "VarveIndex", "VarveDrivers", nioCore, nioPosix,
+                concurrencyHelpers, logging,
+            ]),
         module("VarveOCI", ["VarveModel"]),
         module(
             "VarveRegistry",
@@ -101,6 +104,9 @@ let package = Package(
 
         tests("VarveModel", []),
         tests("VarveCodec", ["VarveModel", "CVarveKernels", "COpenSSL", "CZlib", "CZstd"]),
+        .testTarget(
+            name: "VarveDeflateTests", dependencies: ["VarveDeflate"], exclude: ["Fixtures"],
+            swiftSettings: strict),
         tests("VarveIndex", ["VarveModel"]),
         tests("VarveDrivers", []),
         tests(

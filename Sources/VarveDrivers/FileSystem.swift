@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Glibc
+import NIOConcurrencyHelpers
 
 /// Files below one directory. Paths are relative to it and made by the engine from hex and fixed words, never from a
 /// client's text.
@@ -10,6 +11,9 @@ package struct FileSystem: Sendable {
     package let root: String
     /// Makes operations fail, in tests.
     package let faults: Faults?
+
+    /// Directories whose names this process has made durable.
+    private let durable = NIOLockedValueBox(Set<String>())
 
     package init(root: String, faults: Faults? = nil) {
         self.root = root
@@ -23,21 +27,23 @@ package struct FileSystem: Sendable {
         try File(path: absolute(path), mode: mode, faults: faults)
     }
 
-    /// Makes a directory and those above it up to the root, durable when it returns. One that is there is not an error.
+    /// Makes a directory and those above it up to the root, durable when it returns. One that is there is not an error;
+    /// whoever made it may have died before its name was durable, so its parent is synced too, once a process.
     package func makeDirectory(_ path: String) throws(DriverError) {
-        if mkdir(absolute(path), 0o755) == 0 {
-            return try syncDirectory(parent(of: path))
-        }
-        switch errno {
-        case EEXIST: return
-        case ENOENT where !path.isEmpty:
-            try makeDirectory(parent(of: path))
-            guard mkdir(absolute(path), 0o755) == 0 || errno == EEXIST else {
-                throw DriverError("mkdir", path, errno)
+        if durable.withLockedValue({ $0.contains(path) }) { return }
+        if mkdir(absolute(path), 0o755) != 0 {
+            switch errno {
+            case EEXIST: break
+            case ENOENT where !path.isEmpty:
+                try makeDirectory(parent(of: path))
+                guard mkdir(absolute(path), 0o755) == 0 || errno == EEXIST else {
+                    throw DriverError("mkdir", path, errno)
+                }
+            default: throw DriverError("mkdir", path, errno)
             }
-            try syncDirectory(parent(of: path))
-        default: throw DriverError("mkdir", path, errno)
         }
+        try syncDirectory(path.isEmpty ? ".." : parent(of: path))
+        _ = durable.withLockedValue { $0.insert(path) }
     }
 
     /// Makes names in a directory durable.

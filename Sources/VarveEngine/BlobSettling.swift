@@ -3,6 +3,7 @@
 
 import Glibc
 import VarveCodec
+import VarveDeflate
 import VarveDrivers
 import VarveIndex
 import VarveModel
@@ -26,6 +27,12 @@ struct BlobSettling: ~Copyable {
     private static let headerBatchBytes = 1 << 20
     /// After this many new bytes a blob that saves nothing is given up.
     private static let trialBytes: UInt64 = 16 << 20
+    /// A plan up to here lies in the recipe; a longer one, of an encoder that is not known well, in chunks.
+    private static let inlinePlanBytes = 256 << 10
+    /// Plain bytes that a gzip file may stand for: this many for each of its own, beyond these that are free. Layers
+    /// come to 2 to 10.
+    private static let ratioMax: UInt64 = 100
+    private static let plainBytesFree: UInt64 = 16 << 20
 
     private let core: Core
     private let digest: Digest
@@ -38,6 +45,7 @@ struct BlobSettling: ~Copyable {
     private var headerBytes: [UInt8] = []
     private var contentRuns = RecipeRuns()
     private var headerRuns = RecipeRuns()
+    private var correctionRuns = RecipeRuns()
     private var weave = WeaveBuilder()
     private var packs: [PackID] = []
     private var packIndexes: [UInt32: UInt32] = [:]
@@ -63,58 +71,131 @@ struct BlobSettling: ~Copyable {
             throw VarveError(
                 error.isTransient ? .io : .corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
         }
-        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.windowBytes, alignment: 4096)
-        defer { window.deallocate() }
-
         try writer.makeRoom(for: 2 * Self.windowBytes)
         let mark = try writer.mark()
-        var splitter = TarSplitter()
-        var position: UInt64 = 0
-        while position < size {
-            let count: Int
-            do throws(DriverError) {
-                count = try file.read(at: position, into: window)
-            } catch {
-                throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
-            }
-            guard count > 0 else { throw VarveError(.corrupted, "the raw file of blob \(digest) has become shorter") }
-            let bytes = UnsafeRawBufferPointer(rebasing: window[..<count])
-            if position == 0, let reason = Self.reasonToStayRaw(bytes) { return .raw(reason) }
-            try splitter.push(bytes) { (piece) throws(VarveError) in try take(piece, &matcher) }
-            position += UInt64(count)
-            if !wasTried, newBytes >= Self.trialBytes {
-                wasTried = true
-                try writer.drain()
-                if savesNothing(stored: account.storedBytes, of: account.writtenRawBytes),
-                    try writer.rollBack(to: mark)
-                {
-                    matcher.forgetFresh(behind: mark.place)
-                    return .raw(RawReason.noSaving)
-                }
-            }
+        let outer: Outer
+        switch try kind(of: file) {
+        case .plain: outer = try settlePlain(file, &matcher, mark)
+        case .gzip: outer = try settleGzip(file, &matcher)
+        case .zstd: outer = .raw(RawReason.zstd)
         }
-        try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
+        let encoding: Recipe.OuterEncoding
+        var plan: [UInt8] = []
+        switch outer {
+        case .raw(let reason):
+            // What was added for it belongs to nobody now; if it is too late to take back, collection finds it.
+            if try writer.rollBack(to: mark) { matcher.forgetFresh(behind: mark.place) }
+            return .raw(reason)
+        case .none:
+            encoding = .none
+        case .deflate(let bytes):
+            encoding = .deflate
+            plan = bytes
+        }
         try flushContent(&matcher, atEnd: true)
         try flushHeaders(&matcher, atEnd: true)
+        if plan.count > Self.inlinePlanBytes {
+            try storeCorrections(plan, &matcher)
+            plan = []
+        }
 
         let recipe = Recipe(
-            digest: digest, blobBytes: size, packs: packs, content: contentRuns, headers: headerRuns,
-            weave: weave.finish())
+            digest: digest, blobBytes: size, outerEncoding: encoding, outerPlan: plan, packs: packs,
+            content: contentRuns, headers: headerRuns, corrections: correctionRuns, weave: weave.finish())
+        let plainBytes = recipe.plainBytes
         let place = try writer.add(recipe: recipe, account: account)
         if savesNothing(stored: account.storedBytes, of: size), try writer.rollBack(to: mark) {
             matcher.forgetFresh(behind: mark.place)
             return .raw(RawReason.noSaving)
         }
-        return .settled(place, storedBytes: account.storedBytes, plainBytes: size)
+        return .settled(place, storedBytes: account.storedBytes, plainBytes: plainBytes)
+    }
+
+    /// What lies around the plain bytes, known when they have all been seen.
+    private enum Outer {
+        case none
+        /// The plan that makes the gzip file again.
+        case deflate([UInt8])
+        /// Nothing that can be made again.
+        case raw(String)
+    }
+
+    private mutating func settlePlain(
+        _ file: File, _ matcher: inout ChunkMatcher, _ mark: PackWriter.Mark
+    ) throws(VarveError) -> Outer {
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.windowBytes, alignment: 4096)
+        defer { window.deallocate() }
+        var splitter = TarSplitter()
+        var position: UInt64 = 0
+        while position < size {
+            let count = try read(file, at: position, into: window)
+            guard count > 0 else { throw VarveError(.corrupted, "the raw file of blob \(digest) has become shorter") }
+            try splitter.push(UnsafeRawBufferPointer(rebasing: window[..<count])) { (piece) throws(VarveError) in
+                try take(piece, &matcher)
+            }
+            position += UInt64(count)
+            if !wasTried, newBytes >= Self.trialBytes {
+                wasTried = true
+                try writer.drain()
+                if savesNothing(stored: account.storedBytes, of: account.writtenRawBytes) {
+                    return .raw(RawReason.noSaving)
+                }
+            }
+        }
+        try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
+        return .none
+    }
+
+    /// Decodes the gzip file with its encoder's decisions kept, and settles what is inside.
+    private mutating func settleGzip(_ file: File, _ matcher: inout ChunkMatcher) throws(VarveError) -> Outer {
+        struct TooMuchInside: Error {}
+        var splitter = TarSplitter()
+        var plainBytes: UInt64 = 0
+        let limit = Self.plainBytesFree + min(size, .max / Self.ratioMax) * Self.ratioMax
+        let result: DeflateAnalyzer.Result
+        do {
+            let analyzer = DeflateAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
+            result = try analyzer.analyze { plain in
+                plainBytes += UInt64(plain.count)
+                // A few bytes that stand for very many cost every reader much and save little: they stay raw.
+                guard plainBytes <= limit else { throw TooMuchInside() }
+                try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
+            }
+        } catch is TooMuchInside {
+            return .raw(RawReason.ratio)
+        } catch let error as VarveError {
+            throw error
+        } catch {
+            throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
+        }
+        switch result {
+        case .unsupported(let reason):
+            return .raw(String("\(RawReason.gzip)-\(reason)".prefix(BlobRow.reasonMaximumBytes)))
+        case .plan(let bytes, let summary):
+            guard UInt64(summary.compressedBytes) == size, UInt64(summary.plainBytes) == plainBytes else {
+                return .raw("\(RawReason.gzip)-incomplete")
+            }
+            try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
+            return .deflate(bytes)
+        }
+    }
+
+    private func read(
+        _ file: File, at position: UInt64, into room: UnsafeMutableRawBufferPointer
+    ) throws(VarveError) -> Int {
+        do throws(DriverError) {
+            return try file.read(at: position, into: room)
+        } catch {
+            throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
+        }
     }
 
     /// Compressed blobs are known by their first bytes, never by a media type.
-    private static func reasonToStayRaw(_ bytes: UnsafeRawBufferPointer) -> String? {
-        switch StreamRecognizer.recognise(bytes) {
-        case .gzip: RawReason.gzip
-        case .zstd: RawReason.zstd
-        case .plain: nil
-        }
+    private func kind(of file: File) throws(VarveError) -> StreamFormat {
+        let room = UnsafeMutableRawBufferPointer.allocate(byteCount: 512, alignment: 16)
+        defer { room.deallocate() }
+        let count = try read(file, at: 0, into: room)
+        return StreamRecognizer.recognise(UnsafeRawBufferPointer(rebasing: room[..<count]))
     }
 
     private func savesNothing(stored: UInt64, of raw: UInt64) -> Bool {
@@ -161,6 +242,18 @@ struct BlobSettling: ~Copyable {
         headerBytes.removeAll(keepingCapacity: true)
     }
 
+    private mutating func storeCorrections(_ plan: [UInt8], _ matcher: inout ChunkMatcher) throws(VarveError) {
+        var start = 0
+        while start < plan.count {
+            start += plan.withUnsafeBytes {
+                headerChunks.append(UnsafeRawBufferPointer(rebasing: $0[start...]), endsFile: false)
+            }
+            headerChunks.cut(atEnd: start == plan.count)
+            try store(headerChunks, .corrections, &matcher)
+            headerChunks.advance()
+        }
+    }
+
     /// Looks every chunk of the batch up and adds the new ones.
     private mutating func store(
         _ chunks: ChunkStream, _ stream: StreamKind, _ matcher: inout ChunkMatcher
@@ -187,10 +280,10 @@ struct BlobSettling: ~Copyable {
                     newBytes += UInt64(length)
                 }
                 let pack = try packIndex(place.pack)
-                if stream == .content {
-                    contentRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
-                } else {
-                    headerRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
+                switch stream {
+                case .content: contentRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
+                case .headers: headerRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
+                case .corrections: correctionRuns.append(pack: pack, ordinal: place.ordinal, byteCount: UInt32(length))
                 }
             }
         }

@@ -28,27 +28,40 @@ public final class BlobFile: Sendable {
     public func close() { closing.close() }
 }
 
-/// A blob's bytes, rebuilt piece by piece, one piece ahead of the reader. For one reader at a time.
+/// A blob's bytes, rebuilt piece by piece, ahead of the reader: one piece of a tar, one for each core of a compressed
+/// layer. For one reader at a time.
 public final class BlobStream: Sendable {
     /// Bytes that the stream will give in all.
     public let length: UInt64
-    let rebuild: Rebuild
-    private let pool: BlockingPool
-    private let ahead = NIOLockedValueBox(Task<ByteBuffer?, any Error>?.none)
+    let rebuild: any Rebuilding
+    private let core: Core
 
-    init(rebuild: Rebuild, pool: BlockingPool) {
+    private struct Ahead {
+        var tasks: [Task<ByteBuffer?, any Error>] = []
+        /// The next piece to begin, and the next to hand over.
+        var started = 0
+        var given = 0
+    }
+    private let ahead = NIOLockedValueBox(Ahead())
+
+    init(rebuild: any Rebuilding, core: Core) {
         self.rebuild = rebuild
-        self.pool = pool
+        self.core = core
         length = rebuild.length
     }
 
-    deinit { ahead.withLockedValue { $0?.cancel() } }
+    deinit { ahead.withLockedValue { for task in $0.tasks { task.cancel() } } }
 
-    /// The next piece (up to about 1 MiB), verified; nil at the end.
+    /// The next piece (about 1 MiB at most), verified; nil at the end.
     /// - Throws: `corrupted` if a chunk is not what its digest says, or the whole is not what the blob's says: the
     ///   response must then be cut off, not ended. `io`, `cancelled`.
     public func next() async throws(VarveError) -> ByteBuffer? {
-        let running = ahead.withLockedValue { $0 } ?? startNext()
+        startMore()
+        let (running, index) = ahead.withLockedValue { ahead in
+            ahead.given += 1
+            return (ahead.tasks.isEmpty ? nil : ahead.tasks.removeFirst(), ahead.given - 1)
+        }
+        guard let running else { return nil }
         let piece: ByteBuffer?
         do {
             piece = try await withTaskCancellationHandler {
@@ -61,16 +74,29 @@ public final class BlobStream: Sendable {
         } catch {
             throw VarveError(.cancelled, "the reader went away", cause: error)
         }
-        if piece != nil { _ = startNext() }
+        if let piece, let deflate = rebuild as? DeflateRebuild {
+            try await core.pool.run { () throws(VarveError) in
+                try deflate.leaving(piece, isLast: index + 1 == deflate.pieceCount)
+            }
+        }
+        if piece != nil { startMore() }
         return piece
     }
 
-    /// One task a piece of a mebibyte: the next piece is rebuilt while this one is sent.
-    private func startNext() -> Task<ByteBuffer?, any Error> {
-        let task = Task { [pool, rebuild] in
-            try await pool.run { () throws(VarveError) in try rebuild.nextPiece() }
+    /// One task a piece: the next ones are made while this one is sent.
+    private func startMore() {
+        ahead.withLockedValue { [core, rebuild] ahead in
+            if let deflate = rebuild as? DeflateRebuild {
+                while ahead.tasks.count < core.coreCount, ahead.started < deflate.pieceCount {
+                    let index = ahead.started
+                    ahead.tasks.append(
+                        Task { try await core.rebuilders.run { () throws(VarveError) in try deflate.piece(index) } })
+                    ahead.started += 1
+                }
+            } else if ahead.tasks.isEmpty {
+                ahead.tasks.append(
+                    Task { try await core.pool.run { () throws(VarveError) in try rebuild.nextPiece() } })
+            }
         }
-        ahead.withLockedValue { $0 = task }
-        return task
     }
 }

@@ -33,7 +33,12 @@ final class Core: Sendable {
     /// Compression and decompression beside the thread that settles or rebuilds.
     let workers: BlockingPool
     let workerCount: Int
+    /// Makes compressed blobs again: as many segments at a time as there are cores, whoever asks.
+    let rebuilders: BlockingPool
+    let coreCount: Int
     private let lock: NIOLockedValueBox<File?>
+    /// Set by a collection: much of the index may be free pages, which closing gives back.
+    let compactsIndex = NIOLockedValueBox(false)
     private let poisonBox = NIOLockedValueBox(String?.none)
 
     init(path: String, settings: StoreSettings, logger: Logger, faults: Faults? = nil) throws(VarveError) {
@@ -64,6 +69,8 @@ final class Core: Sendable {
         workerCount = settings.workers > 0 ? settings.workers : max(1, cores - 1)
         pool = BlockingPool(threads: settings.ioThreads > 0 ? settings.ioThreads : max(8, 4 * cores))
         workers = BlockingPool(threads: workerCount)
+        rebuilders = BlockingPool(threads: cores)
+        coreCount = cores
         landing = Landing(files: files)
         packs = PackStore(files: files, environment: environment, frameCacheBytes: settings.frameCacheBytes)
         cache = HotCache(budget: settings.cacheBudget)
@@ -246,8 +253,10 @@ final class Core: Sendable {
         landing.spillAll()
         await pool.shutdown()
         await workers.shutdown()
+        await rebuilders.shutdown()
         committer?.close()
         environment.close()
+        if poisonReason == nil, compactsIndex.withLockedValue({ $0 }) { await compactIndex() }
         lock.withLockedValue { $0 = nil }
     }
 }

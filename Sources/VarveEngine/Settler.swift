@@ -208,9 +208,7 @@ final class Settler: Sendable {
     private func prove(_ row: inout BlobRow, _ digest: Digest) throws(VarveError) {
         guard let place = row.recipe, row.reason.isEmpty else { return }
         do throws(VarveError) {
-            try Rebuild(
-                core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size
-            ).prove()
+            try core.rebuild(digest, size: row.size, recipe: place, range: 0..<row.size).prove()
         } catch {
             if error.isTransient { throw error }
             core.logger.error("a proof failed", metadata: ["blob": "\(digest)", "error": "\(error)"])

@@ -15,9 +15,7 @@ extension Store {
         try await core.pool.run { [core] () throws(VarveError) in
             let row = try core.row(of: digest, in: nil)
             guard let place = row.recipe else { throw VarveError(.invalidArgument, "blob \(digest) is not settled") }
-            try Rebuild(
-                core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size
-            ).prove()
+            try core.rebuild(digest, size: row.size, recipe: place, range: 0..<row.size).prove()
         }
     }
 

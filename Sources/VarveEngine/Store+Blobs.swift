@@ -99,7 +99,8 @@ extension Core {
             throw VarveError(.rangeNotSatisfiable, "the blob has \(row.size) bytes")
         }
         if row.flags.contains(.inline) {
-            guard let bytes = try read({ try $0.inlineBytes(of: digest) }), bytes.count == Int(clamping: row.size) else {
+            guard let bytes = try read({ try $0.inlineBytes(of: digest) }), bytes.count == Int(clamping: row.size)
+            else {
                 throw VarveError(.corrupted, "the bytes of blob \(digest) are not in the index")
             }
             return .bytes(ByteBuffer(bytes: bytes[Int(range.lowerBound)..<Int(range.upperBound)]))
@@ -128,7 +129,7 @@ extension Core {
         guard let place = row.recipe else {
             throw VarveError(.corrupted, "blob \(digest) has neither raw bytes nor a recipe")
         }
-        let rebuild = try Rebuild(core: self, digest: digest, size: row.size, recipe: place, range: range)
-        return .stream(BlobStream(rebuild: rebuild, pool: pool))
+        let rebuild = try self.rebuild(digest, size: row.size, recipe: place, range: range)
+        return .stream(BlobStream(rebuild: rebuild, core: self))
     }
 }

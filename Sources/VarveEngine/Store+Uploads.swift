@@ -219,9 +219,12 @@ extension Store {
 enum RawReason {
     /// Waits to be settled.
     static let pending = "pending"
-    /// A compressed blob whose compression is not modelled.
+    /// A gzip file that can not be taken apart; a word that says why follows, behind a dash.
     static let gzip = "gzip"
+    /// A zstd stream: its encoders are not modelled yet.
     static let zstd = "zstd"
+    /// So few bytes that stand for so many that making them again would cost too much.
+    static let ratio = "ratio"
     /// Chunks and recipe would take as much room as the bytes themselves.
     static let noSaving = "no-saving"
     /// Rebuilding did not give the same bytes.

@@ -67,8 +67,7 @@ extension Verifier {
             guard let place = row.recipe else { return }
             let rebuild = try await core.pool.run { [core] () throws(VarveError) in
                 // A reader that is open from before might hide that the file is gone.
-                try Rebuild(
-                    core: core, digest: digest, size: row.size, recipe: place, range: 0..<row.size)
+                try core.rebuild(digest, size: row.size, recipe: place, range: 0..<row.size)
             }
             while let bytes = try await core.pool.run({ () throws(VarveError) in try Self.advance(rebuild) }) {
                 count(bytes: bytes)
@@ -90,7 +89,7 @@ extension Verifier {
     }
 
     /// Rebuilds some megabytes more; nil at the end.
-    private static func advance(_ rebuild: Rebuild) throws(VarveError) -> UInt64? {
+    private static func advance(_ rebuild: any Rebuilding) throws(VarveError) -> UInt64? {
         var sum: UInt64 = 0
         while sum < UInt64(pieceBytes), let piece = try rebuild.nextPiece() { sum += UInt64(piece.readableBytes) }
         return sum == 0 ? nil : sum

@@ -74,3 +74,13 @@ struct WholeDigest {
         return digest
     }
 }
+
+extension WholeDigest? {
+    /// Ends the hash and compares it; does nothing where there is none.
+    /// - Throws: `corrupted` if the bytes are not the blob's.
+    mutating func compare(with digest: Digest) throws(VarveError) {
+        guard var hash = take() else { return }
+        let found = try hash.finish()
+        guard found == digest else { throw VarveError(.corrupted, "blob \(digest) was rebuilt as \(found)") }
+    }
+}

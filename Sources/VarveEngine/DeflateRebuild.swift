@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOConcurrencyHelpers
+import NIOCore
+import VarveCodec
+import VarveDeflate
+import VarveDrivers
+import VarveIndex
+import VarveModel
+
+/// A gzip file, made again by its plan out of the plain bytes that its chunks give.
+///
+/// Segments, about a mebibyte of plain bytes each, are independent: `piece` may be called from several threads at once, and
+/// a range makes only the segments it touches. `nextPiece` is the same, one after the other.
+final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes is guarded: see below
+    /// The longest plan that is read.
+    static let planBytesMax = 64 << 20
+
+    private let core: Core
+    private let loaded: LoadedRecipe
+    private let digest: Digest
+    private let range: Range<UInt64>
+    private let rebuilder: DeflateRebuilder
+    private let segments: Range<Int>
+    let length: UInt64
+
+    /// Workspaces and readers at rest; a taken one belongs to the thread that took it.
+    private final class Bench {
+        let workspace = DeflateRebuilder.Workspace()
+        var reader: PlainReader
+        init(_ reader: PlainReader) { self.reader = reader }
+    }
+    private struct Benches: @unchecked Sendable {  // handed over through the lock
+        var free: [Bench] = []
+    }
+    private let benches = NIOLockedValueBox(Benches())
+
+    // Only for whoever reads in order, one thread at a time.
+    private var whole: WholeDigest?
+    private var next: Int
+
+    init(core: Core, _ loaded: LoadedRecipe, range: Range<UInt64>) throws(VarveError) {
+        self.core = core
+        self.loaded = loaded
+        self.range = range
+        digest = loaded.recipe.digest
+        length = range.upperBound - range.lowerBound
+        var plan = loaded.recipe.outerPlan
+        if plan.isEmpty {
+            var reader = PlainReader(core: core, loaded)
+            plan = try reader.allCorrections()
+        }
+        do throws(DeflateError) {
+            rebuilder = try DeflateRebuilder(plan: plan)
+        } catch {
+            throw VarveError(.corrupted, "the plan of blob \(digest) is damaged", cause: error)
+        }
+        guard UInt64(rebuilder.compressedCount) == loaded.recipe.blobBytes,
+            UInt64(rebuilder.plainCount) == loaded.recipe.plainBytes
+        else { throw VarveError(.corrupted, "the plan of blob \(digest) is another blob's") }
+        segments = rebuilder.segments(for: Int(range.lowerBound)..<Int(range.upperBound))
+        next = segments.lowerBound
+        if range == 0..<loaded.recipe.blobBytes { whole = try WholeDigest(digest.algorithm) }
+    }
+
+    /// Pieces that there are.
+    var pieceCount: Int { segments.count }
+
+    /// Makes one piece; pieces may be made in any order and at once.
+    func piece(_ index: Int) throws(VarveError) -> ByteBuffer {
+        let segment = segments.lowerBound + index
+        let wanted = rebuilder.segments[segment].compressed.clamped(to: Int(range.lowerBound)..<Int(range.upperBound))
+        let start = rebuilder.segments[segment].compressed.lowerBound
+        let bench = benches.withLockedValue { $0.free.popLast() } ?? Bench(PlainReader(core: core, loaded))
+        defer { benches.withLockedValue { $0.free.append(bench) } }
+        var buffer = ByteBuffer()
+        do {
+            try rebuilder.rebuild(segment: segment, using: bench.workspace) { plain, room in
+                var none: WholeDigest?
+                try bench.reader.fill(room, from: UInt64(plain.lowerBound), &none)
+            } into: { bytes in
+                let part = UnsafeRawBufferPointer(
+                    rebasing: bytes[(wanted.lowerBound - start)..<(wanted.upperBound - start)])
+                buffer = ByteBuffer(bytes: part)
+            }
+        } catch let error as VarveError {
+            throw error
+        } catch {
+            throw VarveError(.corrupted, "blob \(digest) can not be made again", cause: error)
+        }
+        return buffer
+    }
+
+    /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.
+    func leaving(_ piece: ByteBuffer, isLast: Bool) throws(VarveError) {
+        whole?.absorb(piece)
+        if isLast { try whole.compare(with: digest) }
+    }
+
+    func nextPiece() throws(VarveError) -> ByteBuffer? {
+        guard next < segments.upperBound else { return nil }
+        let piece = try piece(next - segments.lowerBound)
+        next += 1
+        try leaving(piece, isLast: next == segments.upperBound)
+        return piece
+    }
+}
