@@ -9,8 +9,11 @@ import VarveIndex
 import VarveModel
 
 extension Collector {
-    /// Removes files that the index does not know, once they are as old as the grace period, and uploads that nobody
-    /// goes on with. Names that are not the store's own are left alone.
+    /// Removes files that the index does not know, and uploads that nobody goes on with. Names that are not the store's own
+    /// are left alone.
+    ///
+    /// Raw files go once they are as old as the grace period: a push gives its file a name before it commits. Packs go at
+    /// once: whoever makes them waits for this thread.
     func sweepStrayFiles() throws(VarveError) {
         for algorithm in Digest.Algorithm.allCases {
             for directory in try names(in: "\(StoreLayout.raw)/\(algorithm.name)") {
@@ -40,7 +43,7 @@ extension Collector {
         for name in try names(in: directory) where name.hasSuffix(".pack") {
             let path = "\(directory)/\(name)"
             guard let id = PackID(hex: name.dropLast(5)), StoreLayout.pack(id.hex).path == path,
-                try core.read({ try $0.packNumber(of: id.vector) }) == nil, try isPastGrace(changeTime(of: path))
+                try core.read({ try $0.packNumber(of: id.vector) }) == nil
             else { continue }
             if try isStrayPack(path, id) {
                 try remove(path)

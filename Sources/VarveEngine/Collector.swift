@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
+import Logging
+import NIOConcurrencyHelpers
 import VarveCodec
 import VarveDrivers
 import VarveIndex
@@ -50,6 +52,7 @@ final class Collector {
         } catch {
             throw core.asVarveError(error, "the journal could not be written anew")
         }
+        if report.blobsRemoved > 0 || report.chunksRemoved > 0 { core.compactsIndex.withLockedValue { $0 = true } }
         try did(.journalCompacted)
         return report
     }
@@ -216,5 +219,25 @@ extension Collector {
             }
         }
         return kept
+    }
+}
+
+extension Core {
+    /// Writes the index anew without its free pages. It is closed; the store's lock is still held.
+    func compactIndex() async {
+        let thread = BlockingPool(threads: 1)
+        do throws(VarveError) {
+            try await thread.run { [path = files.absolute(StoreLayout.index)] () throws(VarveError) in
+                do throws(IndexError) {
+                    try IndexRebuilder.compact(indexPath: path)
+                } catch {
+                    throw error.asVarveError("the index could not be compacted")
+                }
+            }
+        } catch {
+            // It is as it was: only longer than it need be.
+            logger.warning("the index was not compacted", metadata: ["error": "\(error)"])
+        }
+        await thread.shutdown()
     }
 }

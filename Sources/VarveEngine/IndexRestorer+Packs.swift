@@ -46,7 +46,7 @@ extension IndexRestorer {
             file = try files.open(path, .write)
             length = try file.length()
         } catch {
-            throw error.asVarveError
+            return problem("pack \(id): it can not be opened: \(error)")
         }
         var found = try sealedPack(id, file, length)
         if found == nil { found = try openPack(id, file, length) }
@@ -168,7 +168,8 @@ extension IndexRestorer {
     /// Cuts the end of a pack off. If there are frames in it, it is kept beside the pack, for a repair.
     private func cut(_ file: File, _ id: PackID, from start: UInt64, to end: UInt64) throws(VarveError) {
         do throws(DriverError) {
-            let rest = try file.read(at: start, count: Int(clamping: end - start))
+            // A pack is hardly longer than 64 MiB; of a file that was made longer by other hands the beginning is enough.
+            let rest = try file.read(at: start, count: Int(min(end - start, 256 << 20)))
             if Self.holdsFrame(rest) {
                 let copy = StoreLayout.pack(id.hex).path.dropLast(5) + ".cut"
                 try files.replace(String(copy), with: rest)

@@ -16,9 +16,9 @@ struct RecipeProver {
         self.progress = progress
     }
 
-    /// - Returns: A line for each blob that can not be rebuilt.
-    func run(_ outcome: IndexRestorer.Outcome) throws(VarveError) -> [String] {
-        var problems: [String] = []
+    /// - Returns: The report, with what was proven and what can not be rebuilt.
+    func run(_ outcome: IndexRestorer.Outcome) throws(VarveError) -> RebuildIndexReport {
+        var report = outcome.report
         let nameless = Set(outcome.nameless)
         let total = outcome.doubtful.reduce(UInt64(0)) { $0 + ($1.recipes.first?.blobBytes ?? 0) }
         var done: UInt64 = 0
@@ -35,23 +35,26 @@ struct RecipeProver {
             guard let proven else {
                 if try core.read({ try $0.blob(digest)?.flags.contains(.rawFile) }) != true, !nameless.contains(digest)
                 {
-                    problems.append("blob \(digest): none of its \(recipes.count) recipes gives its bytes")
+                    report.problems.append("blob \(digest): none of its \(recipes.count) recipes gives its bytes")
                 }
                 continue
             }
             let time = now()
-            try core.commitBlocking { transaction in
+            let isNew = try core.commitBlocking { transaction in
                 var row = try transaction.blob(digest) ?? BlobRow(proven, at: time)
+                let isNew = try transaction.blob(digest)?.isSettled != true
                 row.recipe = proven.place
                 row.reason = ""
                 row.settledBytes = UInt64(proven.place.byteCount)
                 row.plainSize = proven.plainBytes
                 try transaction.putBlob(digest, row)
                 try transaction.dequeue(digest)
+                return isNew
             }
+            if isNew { report.settled += 1 }
         }
         try name(outcome.nameless)
-        return problems
+        return report
     }
 
     private func isProven(_ recipe: IndexRestorer.FoundRecipe, _ digest: Digest) throws(VarveError) -> Bool {

@@ -60,15 +60,14 @@ extension Store {
         // What is in the cache is whoever opens the store next to judge.
         settings.cacheBudget = .bytes(.max)
         let store = try await Store.open(at: path, settings: settings, logger: logger)
-        let proven: Result<[String], VarveError>
+        let proven: Result<RebuildIndexReport, VarveError>
         do throws(VarveError) {
             proven = .success(try await store.prove(outcome, stop: stop, progress: progress))
         } catch {
             proven = .failure(error)
         }
         await store.close()
-        var report = outcome.report
-        report.problems += try proven.get()
+        let report = try proven.get()
         for problem in report.problems {
             logger.warning("making the index anew met a problem", metadata: ["problem": "\(problem)"])
         }
@@ -77,7 +76,7 @@ extension Store {
 
     private func prove(
         _ outcome: IndexRestorer.Outcome, stop: StopSign, progress: (@Sendable (Progress) -> Void)?
-    ) async throws(VarveError) -> [String] {
+    ) async throws(VarveError) -> RebuildIndexReport {
         try await self.outcome {
             try await withTaskCancellationHandler {
                 try await settler.alone { [core] () throws(VarveError) in

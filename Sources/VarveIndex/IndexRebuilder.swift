@@ -16,8 +16,8 @@ package final class IndexRebuilder {
     private let path: String
     private let newPath: String
 
-    private static func newPath(_ path: String) -> String { path + ".new" }
-    private static func oldPath(_ path: String) -> String { path + ".old" }
+    static func newPath(_ path: String) -> String { path + ".new" }
+    static func oldPath(_ path: String) -> String { path + ".old" }
 
     /// Begins a new index beside `indexPath`; one that was begun and not finished is removed.
     package init(indexPath: String, options: IndexEnvironment.Options = .init()) throws(IndexError) {
@@ -56,6 +56,12 @@ package final class IndexRebuilder {
     /// Closes the new index and puts it in the place of the old one, which is removed.
     package func finish() throws(IndexError) {
         environment.close()
+        try IndexRebuilder.replace(path)
+    }
+
+    /// Puts `<path>.new`, which is whole and closed, in the place of `path`, which is closed too.
+    static func replace(_ path: String) throws(IndexError) {
+        let newPath = newPath(path)
         try DurableDirectory.synchronize(newPath)
         let parent = DurableDirectory.parent(of: path)
         let old = IndexRebuilder.oldPath(path)
@@ -86,7 +92,7 @@ package final class IndexRebuilder {
         try remove(old)
     }
 
-    private static func remove(_ path: String) throws(IndexError) {
+    static func remove(_ path: String) throws(IndexError) {
         guard access(path, F_OK) == 0 else { return }
         for name in try DurableDirectory.names(in: path) {
             guard unlink(path + "/" + name) == 0 else { throw .system("unlink", path + "/" + name) }

@@ -159,21 +159,41 @@ struct CollectTests {
         var numbers = SeededBytes(14)
         let hex = numbers.bytes(32).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
         let id = numbers.bytes(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
-        let stray = [
-            "store/raw/sha256/\(hex.prefix(2))/\(hex)", "store/packs/\(id.prefix(2))/\(id).pack",
-        ]
+        let raw = "store/raw/sha256/\(hex.prefix(2))/\(hex)"
+        let pack = "store/packs/\(id.prefix(2))/\(id).pack"
         let foreign = ["store/raw/sha256/\(hex.prefix(2))/notes.txt", "store/packs/\(id.prefix(2))/\(id).cut"]
-        for file in stray + foreign {
+        for file in [raw, pack] + foreign {
             mkdir(files.directory.path + "/" + file.split(separator: "/").dropLast().joined(separator: "/"), 0o755)
             files.directory.write([1, 2, 3], to: file)
         }
         try await files.with { store in
             _ = try await store.collect(graceSeconds: 3600)
-            for file in stray { #expect(!files.directory.read(file).isEmpty, "it is young") }
+            #expect(!files.directory.read(raw).isEmpty, "it is young: a push may be about to commit it")
+            #expect(files.directory.read(pack).isEmpty, "only this process makes packs")
             _ = try await store.collect(graceSeconds: 0)
-            for file in stray { #expect(files.directory.read(file).isEmpty) }
+            #expect(files.directory.read(raw).isEmpty)
             for file in foreign { #expect(files.directory.read(file) == [1, 2, 3]) }
             try await expectWhole(store, [image])
+        }
+    }
+
+    @Test("the index gives its space back when the store is closed")
+    func indexShrinks() async throws {
+        let files = ImageStore()
+        try await files.with { store in
+            var layers: [[UInt8]] = []
+            for number in 0..<300 { layers.append(SeededBytes(UInt64(1600 + number)).copyOfBytes(16_000)) }
+            let big = try await store.pushImage(name("big"), tag("b"), layers: layers)
+            let small = try await store.pushImage(name("small"), tag("s"), layers: Array(layers.prefix(3)))
+            try await store.removeManifest(.digest(big.manifest), from: big.repository)
+            let before = files.directory.byteCount(below: "store/index")
+            _ = try await store.collect(graceSeconds: 0)
+            await store.close()
+            #expect(files.directory.byteCount(below: "store/index") < before / 4)
+            try await files.with { store in
+                try await expectWhole(store, [small])
+                #expect(try await store.verify().damage.isEmpty)
+            }
         }
     }
 
@@ -292,5 +312,13 @@ struct CollectTests {
             if !failed { return }
         }
         Issue.record("more than 500 operations")
+    }
+}
+
+extension SeededBytes {
+    /// Bytes from the beginning of the sequence.
+    fileprivate func copyOfBytes(_ count: Int) -> [UInt8] {
+        var numbers = self
+        return numbers.bytes(count)
     }
 }
