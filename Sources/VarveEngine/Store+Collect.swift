@@ -5,7 +5,8 @@ public import VarveModel
 
 extension Store {
     /// Removes what nothing names any more and gives the space back. The store must be this process's alone, and nothing
-    /// may be pushed meanwhile; blobs may be read.
+    /// may be pushed meanwhile. A blob that is being read may break off when its pack is rewritten; asked for again, it is
+    /// there.
     ///
     /// What is kept: every manifest of every repository (untagged ones too: they go when they are deleted), what it
     /// names, and every blob that a repository holds. A repository lets go of a blob that none of its manifests names
