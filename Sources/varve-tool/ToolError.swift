@@ -81,7 +81,7 @@ struct ToolError: Error, Sendable, CustomStringConvertible {
         switch code {
         case .outOfSpace: "free some space and try again; nothing that was acknowledged is lost"
         case .poisoned: "look at the disk, then open the store again (restart the server)"
-        case .corrupted: "'varve verify' lists everything that is damaged"
+        case .corrupted: "'varve verify' lists what is damaged; an index that is, 'varve rebuild-index' makes anew"
         default: nil
         }
     }

@@ -122,6 +122,11 @@ struct StoreVerbTests {
         _ = try await TestTool.done("settle", "--store", store, "--evict")
         let before = try await TestTool.done("images", "--store", store, "--json").output
         try FileManager.default.removeItem(atPath: store + "/index")
+        for verb in [["images"], ["settle"], ["gc"], ["import", layout.path]] {
+            let outcome = try await TestTool.run(verb + ["--store", store])
+            #expect(outcome.status == 12, "\(verb)")
+            #expect(outcome.errors.contains("varve rebuild-index"))
+        }
         let output = try await TestTool.done("rebuild-index", "--store", store).output
         #expect(output.hasPrefix("rebuilt: "))
         #expect(try await TestTool.done("images", "--store", store, "--json").output == before)

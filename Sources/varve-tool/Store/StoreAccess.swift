@@ -28,9 +28,21 @@ struct StoreAccess: Sendable {
         }
     }
 
+    /// Makes sure that the index is there as well. A store that was only just made has neither index nor journal.
+    /// - Throws: ``ToolError`` with status `damaged`.
+    private func requireIndex() throws(ToolError) {
+        guard access(path + "/index/data.mdb", F_OK) != 0,
+            let journal = try? FileManager.default.contentsOfDirectory(atPath: path + "/journal"), !journal.isEmpty
+        else { return }
+        throw ToolError(
+            .damaged, "the index of the store in \(path) is missing",
+            advice: "'varve rebuild-index --store \(path)' makes it anew; nothing else is lost with it")
+    }
+
     /// Opens for reading, beside whoever writes.
     func reading<Value>(_ body: (Store) async throws -> Value) async throws -> Value {
         try requireStore()
+        try requireIndex()
         var settings = StoreSettings()
         settings.readOnly = true
         return try await open(settings, body)
@@ -43,6 +55,7 @@ struct StoreAccess: Sendable {
         isMade: Bool = false, settings: StoreSettings = StoreSettings(), _ body: (Store) async throws -> Value
     ) async throws -> Value {
         if !isMade { try requireStore() }
+        try requireIndex()
         return try await open(settings, body)
     }
 
