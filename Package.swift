@@ -112,7 +112,8 @@ let package = Package(
         tests(
             "VarveEngine",
             [
-                "VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", "VarveTestKit", nioCore, concurrencyHelpers,
+                "CZlib", "VarveModel", "VarveCodec", "VarveIndex", "VarveDrivers", "VarveTestKit", nioCore,
+                concurrencyHelpers,
                 logging,
             ]),
         tests("VarveOCI", ["VarveModel"]),

@@ -25,17 +25,6 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
     private let segments: Range<Int>
     let length: UInt64
 
-    /// Workspaces and readers at rest; a taken one belongs to the thread that took it.
-    private final class Bench {
-        let workspace = DeflateRebuilder.Workspace()
-        var reader: PlainReader
-        init(_ reader: PlainReader) { self.reader = reader }
-    }
-    private struct Benches: @unchecked Sendable {  // handed over through the lock
-        var free: [Bench] = []
-    }
-    private let benches = NIOLockedValueBox(Benches())
-
     // Only for whoever reads in order, one thread at a time.
     private var whole: WholeDigest?
     private var next: Int
@@ -72,17 +61,19 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
         let segment = segments.lowerBound + index
         let wanted = rebuilder.segments[segment].compressed.clamped(to: Int(range.lowerBound)..<Int(range.upperBound))
         let start = rebuilder.segments[segment].compressed.lowerBound
-        let bench = benches.withLockedValue { $0.free.popLast() } ?? Bench(PlainReader(core: core, loaded))
-        defer { benches.withLockedValue { $0.free.append(bench) } }
+        // A reader for each piece: one that is kept would keep frames that the cache has let go.
+        var reader = PlainReader(core: core, loaded)
         var buffer = ByteBuffer()
         do {
-            try rebuilder.rebuild(segment: segment, using: bench.workspace) { plain, room in
-                var none: WholeDigest?
-                try bench.reader.fill(room, from: UInt64(plain.lowerBound), &none)
-            } into: { bytes in
-                let part = UnsafeRawBufferPointer(
-                    rebasing: bytes[(wanted.lowerBound - start)..<(wanted.upperBound - start)])
-                buffer = ByteBuffer(bytes: part)
+            try DeflateWorkspaces.shared.with { workspace in
+                try rebuilder.rebuild(segment: segment, using: workspace) { plain, room in
+                    var none: WholeDigest?
+                    try reader.fill(room, from: UInt64(plain.lowerBound), &none)
+                } into: { bytes in
+                    let part = UnsafeRawBufferPointer(
+                        rebasing: bytes[(wanted.lowerBound - start)..<(wanted.upperBound - start)])
+                    buffer = ByteBuffer(bytes: part)
+                }
             }
         } catch let error as VarveError {
             throw error
@@ -104,5 +95,22 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
         next += 1
         try leaving(piece, isLast: next == segments.upperBound)
         return piece
+    }
+}
+
+/// Memory of the encoder models, some megabytes each, for whoever makes a segment now: no more of them than threads that
+/// do, and none that belongs to a slow reader.
+final class DeflateWorkspaces: Sendable {
+    static let shared = DeflateWorkspaces()
+    /// At rest it belongs to nobody; a taken one to the thread that took it.
+    private struct Free: @unchecked Sendable {
+        var workspaces: [DeflateRebuilder.Workspace] = []
+    }
+    private let free = NIOLockedValueBox(Free())
+
+    func with(_ body: (DeflateRebuilder.Workspace) throws -> Void) rethrows {
+        let workspace = free.withLockedValue { $0.workspaces.popLast() } ?? DeflateRebuilder.Workspace()
+        defer { free.withLockedValue { $0.workspaces.append(workspace) } }
+        try body(workspace)
     }
 }
