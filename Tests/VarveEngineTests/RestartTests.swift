@@ -2,7 +2,6 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Glibc
-import NIOConcurrencyHelpers
 import Testing
 import VarveDrivers
 import VarveModel
@@ -33,7 +32,7 @@ struct RestartTests {
             var pendingSync: String?
             var isCopying = false
         }
-        private let state = NIOLockedValueBox(State())
+        private let state = Guarded(State())
         private let source: String
         private let target: TestDirectory
         private let loss: Loss
@@ -46,11 +45,11 @@ struct RestartTests {
             self.witness = witness
         }
 
-        var copies: [Copy] { state.withLockedValue { $0.copies } }
+        var copies: [Copy] { state.withLock { $0.copies } }
 
         func before(_ operation: Faults.Operation, _ path: String) {
             guard operation != .read, operation != .open else { return }
-            state.withLockedValue { state in
+            state.withLock { state in
                 if let file = state.pendingSync.take(), let (inode, length) = Self.identity(file) {
                     state.syncedBytes[inode] = length
                 }

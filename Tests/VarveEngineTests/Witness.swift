@@ -3,7 +3,7 @@
 
 import Glibc
 import Logging
-import NIOConcurrencyHelpers
+import Synchronization
 import Testing
 import VarveDrivers
 import VarveModel
@@ -22,18 +22,18 @@ final class Witness: Sendable {
         /// Perhaps there: pushed without an answer, or removed.
         var open: [Digest: [UInt8]] = [:]
     }
-    private let state = NIOLockedValueBox(State())
+    private let state = Guarded(State())
     let repository: RepositoryName
 
     init(repository: String = "library/faults") throws { self.repository = try #require(RepositoryName(repository)) }
 
     /// What must come back.
-    var kept: [Digest: [UInt8]] { state.withLockedValue { $0.kept } }
+    var kept: [Digest: [UInt8]] { state.withLock { $0.kept } }
 
     /// The bytes go to the store; no matter how the push ends.
     func push(_ bytes: [UInt8], to store: Store) async throws(VarveError) {
         let digest = VarveTestKit.digest(of: bytes)
-        state.withLockedValue { if $0.kept[digest] == nil { $0.open[digest] = bytes } }
+        state.withLock { if $0.kept[digest] == nil { $0.open[digest] = bytes } }
         _ = try await store.putBlob(digest, in: repository, expecting: UInt64(bytes.count), body: BodyBytes(bytes))
         acknowledged(digest, bytes)
     }
@@ -41,7 +41,7 @@ final class Witness: Sendable {
     /// The same in pieces, as an upload session.
     func upload(_ bytes: [UInt8], pieces: Int, to store: Store) async throws(VarveError) {
         let digest = VarveTestKit.digest(of: bytes)
-        state.withLockedValue { if $0.kept[digest] == nil { $0.open[digest] = bytes } }
+        state.withLock { if $0.kept[digest] == nil { $0.open[digest] = bytes } }
         let session = try await store.startUpload(in: repository)
         for piece in 0..<pieces {
             let part = Array(bytes[bytes.count * piece / pieces..<bytes.count * (piece + 1) / pieces])
@@ -54,7 +54,7 @@ final class Witness: Sendable {
     }
 
     private func acknowledged(_ digest: Digest, _ bytes: [UInt8]) {
-        state.withLockedValue {
+        state.withLock {
             $0.kept[digest] = bytes
             $0.open[digest] = nil
         }
@@ -62,7 +62,7 @@ final class Witness: Sendable {
 
     func remove(_ bytes: [UInt8], from store: Store) async throws(VarveError) {
         let digest = VarveTestKit.digest(of: bytes)
-        state.withLockedValue { if let bytes = $0.kept.removeValue(forKey: digest) { $0.open[digest] = bytes } }
+        state.withLock { if let bytes = $0.kept.removeValue(forKey: digest) { $0.open[digest] = bytes } }
         try await store.removeBlob(digest, from: repository)
     }
 
@@ -70,7 +70,7 @@ final class Witness: Sendable {
     /// does not come.
     func complaints(about store: Store, isWhole: Bool = true) async -> [String] {
         var found: [String] = []
-        let (kept, open) = state.withLockedValue { ($0.kept, $0.open) }
+        let (kept, open) = state.withLock { ($0.kept, $0.open) }
         for (digest, bytes) in kept {
             do throws(VarveError) {
                 if try await store.pull(digest, from: repository) != bytes { found.append("\(digest): other bytes") }
@@ -136,5 +136,16 @@ private func copyFile(_ source: String, to target: String) {
         let count = read(input, &buffer, buffer.count)
         guard count > 0 else { return }
         guard write(output, buffer, count) == count else { return }
+    }
+}
+
+/// A value that many threads change.
+final class Guarded<Value>: Sendable {
+    private let value: Mutex<Value>
+
+    init(_ value: sending Value) { self.value = Mutex(value) }
+
+    func withLock<Result>(_ body: (inout sending Value) -> sending Result) -> sending Result {
+        value.withLock { body(&$0) }
     }
 }
