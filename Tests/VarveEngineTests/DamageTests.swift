@@ -84,13 +84,13 @@ struct DamageTests {
         }
     }
 
-    @Test("packs", .timeLimit(.minutes(2)))
+    @Test("packs", .timeLimit(.minutes(15)))
     func packs() async throws { try await flipMany("packs", count: 60, salt: 21) }
 
-    @Test("the journal", .timeLimit(.minutes(2)))
+    @Test("the journal", .timeLimit(.minutes(15)))
     func journal() async throws { try await flipMany("journal", count: 40, salt: 22) }
 
-    @Test("raw files", .timeLimit(.minutes(2)))
+    @Test("raw files", .timeLimit(.minutes(15)))
     func raw() async throws { try await flipMany("raw", count: 10, salt: 24, servesRaw: true) }
 
     @Test("the format file: any byte changed, cut anywhere, or gone")

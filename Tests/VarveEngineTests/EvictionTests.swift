@@ -115,7 +115,7 @@ struct EvictionTests {
         await store.close()
     }
 
-    @Test("32 clients push, pull, remove and settle at once", .timeLimit(.minutes(1)))
+    @Test("32 clients push, pull, remove and settle at once", .timeLimit(.minutes(15)))
     func everythingAtOnce() async throws {
         let directory = TestDirectory()
         let store = try await openSmall(directory.path + "/store") {

@@ -77,7 +77,8 @@ struct FaultTests {
         return complaints
     }
 
-    @Test("loses nothing, serves nothing wrong, and goes on after reopening", .timeLimit(.minutes(3)), arguments: cases)
+    @Test(
+        "loses nothing, serves nothing wrong, and goes on after reopening", .timeLimit(.minutes(15)), arguments: cases)
     func everyOperation(_ fault: Case) async throws {
         let blobs = Blobs(7)
         var fired = 1
@@ -129,7 +130,7 @@ struct FaultTests {
     }
 
     @Test(
-        "an opening that fails in the middle can be repeated", .timeLimit(.minutes(1)),
+        "an opening that fails in the middle can be repeated", .timeLimit(.minutes(15)),
         arguments: [Faults.Operation.write, .sync, .rename, .open, .read, .remove])
     func opening(_ operation: Faults.Operation) async throws {
         var fired = 1

@@ -105,7 +105,7 @@ struct FullDiskTests {
         disk.directory.remove("disk/store\(bytes)\(isNew)")
     }
 
-    @Test("lose nothing, are said to be full, and once there is room everything goes on", .timeLimit(.minutes(2)))
+    @Test("lose nothing, are said to be full, and once there is room everything goes on", .timeLimit(.minutes(15)))
     func fill() async throws {
         guard let disk = SmallDisk(bytes: 16 << 20) else { return }
         for pages in stride(from: 0, through: 120, by: 3) {

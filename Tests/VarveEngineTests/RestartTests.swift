@@ -95,7 +95,7 @@ struct RestartTests {
         }
     }
 
-    @Test("everything acknowledged is whole", .timeLimit(.minutes(3)), arguments: Loss.allCases)
+    @Test("everything acknowledged is whole", .timeLimit(.minutes(15)), arguments: Loss.allCases)
     func copies(_ loss: Loss) async throws {
         let directory = TestDirectory()
         let path = directory.path + "/store"

@@ -15,15 +15,19 @@ struct RoundTripTests {
         let files = (0..<40).map { ("dir/file\($0)", generator.text(Int(generator.next() % 90_000))) }
         let blobs: [[UInt8]] = [
             [], [7], generator.bytes(16 << 10), generator.text((16 << 10) + 1), generator.bytes(300_000),
-            generator.text(3_000_000), tar(files), tar(files, time: 1_800_000_000), [UInt8](repeating: 0, count: 2_000_000),
-            [UInt8](tar(files).dropLast(3000)), tar([]) + generator.text(50_000), tar([("a.pyc", generator.text(40_000))]),
+            generator.text(3_000_000), tar(files), tar(files, time: 1_800_000_000),
+            [UInt8](repeating: 0, count: 2_000_000),
+            [UInt8](tar(files).dropLast(3000)), tar([]) + generator.text(50_000),
+            tar([("a.pyc", generator.text(40_000))]),
         ]
         let fixture = StoreFixture()
         defer { fixture.remove() }
         var store = try await fixture.open()
         var digests: [Digest] = []
         for blob in blobs { digests.append(try await store.put(blob, in: repository())) }
-        for (digest, blob) in zip(digests, blobs) { #expect(try await store.bytes(of: digest, in: repository()) == blob) }
+        for (digest, blob) in zip(digests, blobs) {
+            #expect(try await store.bytes(of: digest, in: repository()) == blob)
+        }
 
         try await store.settle(evict: true)
         for (digest, blob) in zip(digests, blobs) {

@@ -31,11 +31,13 @@ struct UploadTests {
         let upload = try await store.startUpload(in: repository())
         let first = Array(bytes[..<150_000])
         let rest = Array(bytes[150_000...])
-        let status = try await store.appendUpload(upload.id, in: repository(), at: 0, expecting: 150_000, body: body(first))
+        let status = try await store.appendUpload(
+            upload.id, in: repository(), at: 0, expecting: 150_000, body: body(first))
         #expect(status.offset == 150_000)
         #expect(
             await code {
-                _ = try await store.appendUpload(upload.id, in: repository(), at: 140_000, expecting: nil, body: body(rest))
+                _ = try await store.appendUpload(
+                    upload.id, in: repository(), at: 140_000, expecting: nil, body: body(rest))
             } == .offsetMismatch)
         _ = try await store.appendUpload(upload.id, in: repository(), at: nil, expecting: nil, body: body(rest))
         let digest = try sha(bytes)
@@ -56,7 +58,8 @@ struct UploadTests {
             let upload = try await store.startUpload(in: repository())
             _ = try await store.appendUpload(upload.id, in: repository(), at: nil, expecting: nil, body: body(bytes))
             #expect(
-                await code { _ = try await store.finishUpload(upload.id, in: repository(), digest: wrong) } == .digestMismatch)
+                await code { _ = try await store.finishUpload(upload.id, in: repository(), digest: wrong) }
+                    == .digestMismatch)
             #expect(await code { _ = try await store.uploadStatus(upload.id, in: repository()) } == .uploadUnknown)
             #expect(await code { _ = try await store.blob(wrong, in: nil) } == .blobUnknown)
         }
@@ -71,7 +74,9 @@ struct UploadTests {
         let store = try await fixture.open()
         let upload = try await store.startUpload(in: repository("one"))
         #expect(await code { _ = try await store.uploadStatus(upload.id, in: repository("two")) } == .uploadUnknown)
-        #expect(await code { _ = try await store.uploadStatus("../../etc/passwd", in: repository("one")) } == .uploadUnknown)
+        #expect(
+            await code { _ = try await store.uploadStatus("../../etc/passwd", in: repository("one")) } == .uploadUnknown
+        )
         await store.close()
     }
 

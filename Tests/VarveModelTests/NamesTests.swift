@@ -8,7 +8,9 @@ import VarveModel
 struct NamesTests {
     @Test(
         "repository names inside the grammar are taken",
-        arguments: ["a", "library/busybox", "a.b/c_d/e__f/g-h", "x--y", "0/1/2", "a" + String(repeating: "b", count: 254)])
+        arguments: [
+            "a", "library/busybox", "a.b/c_d/e__f/g-h", "x--y", "0/1/2", "a" + String(repeating: "b", count: 254),
+        ])
     func takesRepositories(_ text: String) { #expect(RepositoryName(text)?.description == text) }
 
     @Test(
@@ -19,10 +21,13 @@ struct NamesTests {
         ])
     func refusesRepositories(_ text: String) { #expect(RepositoryName(text) == nil) }
 
-    @Test("tags inside the grammar are taken", arguments: ["latest", "_", "1.0-rc.1", String(repeating: "t", count: 128)])
+    @Test(
+        "tags inside the grammar are taken", arguments: ["latest", "_", "1.0-rc.1", String(repeating: "t", count: 128)])
     func takesTags(_ text: String) { #expect(Tag(text)?.description == text) }
 
-    @Test("tags outside the grammar are refused", arguments: ["", ".a", "-a", "a/b", "a:b", String(repeating: "t", count: 129)])
+    @Test(
+        "tags outside the grammar are refused",
+        arguments: ["", ".a", "-a", "a/b", "a:b", String(repeating: "t", count: 129)])
     func refusesTags(_ text: String) { #expect(Tag(text) == nil) }
 
     @Test("a digest is its text again", arguments: Digest.Algorithm.allCases)
@@ -46,7 +51,8 @@ struct NamesTests {
     @Test("digests sort as their text does")
     func order() throws {
         let digests = try (0..<64).map { index in
-            try #require(Digest(.sha256, bytes: (0..<32).map { UInt8(truncatingIfNeeded: (index &* 73) >> ($0 % 3) &+ $0) }))
+            try #require(
+                Digest(.sha256, bytes: (0..<32).map { UInt8(truncatingIfNeeded: (index &* 73) >> ($0 % 3) &+ $0) }))
         }
         #expect(digests.sorted().map(\.description) == digests.map(\.description).sorted())
     }

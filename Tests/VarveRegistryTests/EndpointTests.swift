@@ -9,7 +9,7 @@ import VarveOCI
 @testable import VarveRegistry
 
 /// The endpoints of the OCI distribution specification, by their numbers.
-@Suite("OCI distribution endpoints", .timeLimit(.minutes(2)))
+@Suite("OCI distribution endpoints", .timeLimit(.minutes(15)))
 struct EndpointTests {
     private static let octets = ("Content-Type", "application/octet-stream")
 

@@ -9,7 +9,7 @@ import VarveOCI
 @testable import VarveRegistry
 
 /// The endpoints that deal with manifests, tags and referrers.
-@Suite("OCI distribution endpoints: manifests", .timeLimit(.minutes(2)))
+@Suite("OCI distribution endpoints: manifests", .timeLimit(.minutes(15)))
 struct ManifestEndpointTests {
     /// Pushes a config and a layer and returns an image manifest of them.
     private func image(_ server: TestServer, in repository: String = "a", salt: UInt64 = 1, extra: String = "")

@@ -11,7 +11,7 @@ import VarveModel
 
 @testable import VarveRegistry
 
-@Suite("shutdown and control", .timeLimit(.minutes(2)))
+@Suite("shutdown and control", .timeLimit(.minutes(15)))
 struct ShutdownTests {
     private static let logger: Logger = {
         var logger = Logger(label: "test")

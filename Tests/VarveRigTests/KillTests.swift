@@ -8,7 +8,7 @@ import VarveRig
 @Suite("a server that is killed")
 struct KillTests {
     /// Some rounds of what `compare kill` does two hundred times. `VARVE_KILL_ROUNDS` and `VARVE_KILL_SEED` change them.
-    @Test("keeps every acknowledged blob and manifest, whole", .timeLimit(.minutes(5)))
+    @Test("keeps every acknowledged blob and manifest, whole", .timeLimit(.minutes(15)))
     func keepsWhatItAcknowledged() throws {
         let environment = ProcessInfo.processInfo.environment
         let program = try #require(Self.program, "no varve beside the tests, and VARVE_PROGRAM names none")
