@@ -330,6 +330,39 @@ struct CollectTests {
         }
     }
 
+    @Test("a process that ends before any file operation leaves a whole store")
+    func ended() async throws {
+        let files = ImageStore()
+        let image = try await prepared(files, salt: 41)
+        let copies = TestDirectory()
+        let count = NIOLockedValueBox(0)
+        let faults = Faults()
+        try await files.with(faults: faults) { store in
+            // On the thread that collects: nothing is written meanwhile.
+            faults.observe { operation, _ in
+                guard operation != .read, operation != .open else { return }
+                let number = count.withLockedValue { value in
+                    value += 1
+                    return value
+                }
+                copyDirectory(files.path, to: copies.path + "/\(number)")
+            }
+            _ = try await store.collect(graceSeconds: 0)
+            faults.observe(nil)
+            try await expectWhole(store, [image])
+        }
+        let total = count.withLockedValue { $0 }
+        #expect(total > 10)
+        for number in 1...total {
+            let store = try await openSmall(copies.path + "/\(number)")
+            try await expectWhole(store, [image], "before operation \(number)")
+            #expect(try await store.verify().damage.isEmpty, "before operation \(number)")
+            _ = try await store.collect(graceSeconds: 0)
+            try await expectWhole(store, [image], "before operation \(number), collected")
+            await store.close()
+        }
+    }
+
     @Test(
         "with any file operation failing, nothing that is named is lost",
         arguments: [Faults.Operation.open, .write, .sync, .remove, .read])
