@@ -30,11 +30,11 @@ public struct RegistrySettings: Sendable, Hashable {
     public var rateWindowSeconds: Double = 30
     /// Seconds that a request under way may take after a graceful shutdown began, before its connection is cut.
     public var shutdownSeconds: Double = 20
-    /// Largest read from a socket, in bytes: bodies come in in such pieces. Each connection that receives holds two or
-    /// three of them.
-    public var receiveBytesMax = 256 << 10
-    /// Bytes of one `sendfile` part: between two of them the server looks whether the reader is still taking.
-    public var sendFileBytes = 1 << 20
+    /// Largest read from a socket, in bytes: bodies come in in such pieces while few of them come in.
+    public var receiveBytesMax = 1 << 20
+    /// What the reads of all bodies that are coming in may add up to, in bytes: the more there are, the smaller each
+    /// one's reads, down to 64 KiB. Two or three times as much is held in memory.
+    public var receiveBytesInFlight = 8 << 20
     /// Bytes of an unread request body that are taken and dropped so that a connection may be used again.
     public var drainBytesMax = 256 << 10
     /// Ranges in one request; with more, `Range` is ignored (RFC 9110, section 14.2).

@@ -16,6 +16,14 @@ struct HTTPListener: Sendable {
     let settings: RegistrySettings
     let logger: Logger
     let drain = Drain()
+    let receivers: ReceiveShare
+
+    init(api: any API, settings: RegistrySettings, logger: Logger) {
+        self.api = api
+        self.settings = settings
+        self.logger = logger
+        receivers = ReceiveShare(settings)
+    }
 
     /// Binds to an address.
     func bind(to address: SocketAddress) async throws -> ServerChannel {
@@ -63,7 +71,10 @@ struct HTTPListener: Sendable {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.recvAllocator, value: RequestGuard.reads(large: false, settings: settings))
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 1024, initial: RequestGuard.firstReadBytes, maximum: RequestGuard.headReadBytes))
     }
 
     private func initialize(_ channel: any Channel) -> EventLoopFuture<NIOAsyncChannel<RequestPart, Never>?> {
@@ -88,15 +99,16 @@ struct HTTPListener: Sendable {
                 ConnectionGuard(state: state, settings: settings),
                 HTTPResponseEncoder(),
                 ByteToMessageHandler(HTTPRequestDecoder(limitConfiguration: limits)),
-                RequestGuard(state: state, settings: settings),
+                RequestGuard(state: state, settings: settings, receivers: receivers),
                 NIOHTTPResponseHeadersValidator(),
                 HTTPServerPipelineHandler(),
-                WireAdapter(state: state, sendFileBytes: settings.sendFileBytes),
+                WireAdapter(state: state),
             ])
             return try NIOAsyncChannel<RequestPart, Never>(
                 wrappingChannelSynchronously: channel,
                 configuration: .init(
-                    backPressureStrategy: .init(lowWatermark: 1, highWatermark: 2),
+                    // One part waits while another is worked on.
+                    backPressureStrategy: .init(lowWatermark: 1, highWatermark: 1),
                     isOutboundHalfClosureEnabled: false, inboundType: RequestPart.self, outboundType: Never.self))
         }
     }
