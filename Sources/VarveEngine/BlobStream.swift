@@ -41,6 +41,8 @@ public final class BlobStream: Sendable {
         /// The next piece to begin, and the next to hand over.
         var started = 0
         var given = 0
+        /// What the reader was told: behind a piece that is missing comes nothing.
+        var failure: VarveError?
     }
     private let ahead = NIOLockedValueBox(Ahead())
 
@@ -56,6 +58,16 @@ public final class BlobStream: Sendable {
     /// - Throws: `corrupted` if a chunk is not what its digest says, or the whole is not what the blob's says: the
     ///   response must then be cut off, not ended. `io`, `cancelled`.
     public func next() async throws(VarveError) -> ByteBuffer? {
+        if let failure = ahead.withLockedValue({ $0.failure }) { throw failure }
+        do throws(VarveError) {
+            return try await nextPiece()
+        } catch {
+            ahead.withLockedValue { $0.failure = error }
+            throw error
+        }
+    }
+
+    private func nextPiece() async throws(VarveError) -> ByteBuffer? {
         startMore()
         let (running, index) = ahead.withLockedValue { ahead in
             ahead.given += 1

@@ -78,6 +78,43 @@ struct EvictionTests {
         await store.close()
     }
 
+    @Test("a stream that failed stays failed")
+    func failedStream() async throws {
+        let repository = try #require(repository)
+        let directory = TestDirectory()
+        let store = try await openSmall(directory.path + "/store") {
+            $0.packBytes = 64 << 20
+            $0.frameCacheBytes = 0
+        }
+        var numbers = SeededBytes(68)
+        let bytes = numbers.text(4 << 20)
+        let digest = try await store.push(bytes, to: repository)
+        try await store.settle(evict: true)
+        let pack = try #require(directory.files(below: "store/packs").first)
+        directory.flip(8, at: directory.read(pack).count / 2, of: pack)
+        let whole = UInt64(bytes.count)
+        for range in [0..<whole, 1..<whole] {
+            guard case .stream(let stream) = try await store.openBlob(digest, in: repository, range: range) else {
+                Issue.record("an evicted blob is not a stream")
+                return
+            }
+            var found: [UInt8] = []
+            var failures = 0
+            for _ in 0..<8 {
+                do throws(VarveError) {
+                    if let piece = try await stream.next() { found += piece.readableBytesView }
+                } catch {
+                    #expect(error.code == .corrupted)
+                    failures += 1
+                }
+            }
+            #expect(failures > 3)
+            #expect(found.count < bytes.count / 2 + (1 << 20))
+            #expect(found.elementsEqual(bytes[Int(range.lowerBound)...].prefix(found.count)))
+        }
+        await store.close()
+    }
+
     @Test("a blob is pulled, whole and in parts, while it settles and is evicted")
     func whileSettling() async throws {
         let repository = try #require(repository)
