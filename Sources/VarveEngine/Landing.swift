@@ -38,7 +38,9 @@ final class Landing: Sendable {
         }
         let upload: Upload
         do {
-            guard let length = try files.length(of: StoreLayout.landingMeta(id)), length < 4096 else { throw unknown(id) }
+            guard let length = try files.length(of: StoreLayout.landingMeta(id)), length < 4096 else {
+                throw unknown(id)
+            }
             let meta = try files.open(StoreLayout.landingMeta(id), .read).read(at: 0, count: Int(length))
             let fields = String(decoding: meta, as: UTF8.self).split(separator: "\n")
             guard fields.count == 3, RepositoryName(fields[0]) == repository, let startedAt = UInt64(fields[1]),
@@ -85,5 +87,7 @@ final class Landing: Sendable {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
     }
 
-    private func unknown(_ id: String) -> VarveError { VarveError(.uploadUnknown, "no upload \(id) in that repository") }
+    private func unknown(_ id: String) -> VarveError {
+        VarveError(.uploadUnknown, "no upload \(id) in that repository")
+    }
 }
