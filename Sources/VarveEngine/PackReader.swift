@@ -19,7 +19,11 @@ final class PackReader: Sendable {
 
     /// Opens a pack that the index knows. A sealed pack's directory comes from its footer, an open one's from walking its
     /// frames up to what the index has committed.
-    init(number: UInt32, row: PackRow, files: FileSystem, mode: File.Mode = .read) throws(VarveError) {
+    /// - Parameter toleratesDamage: An open pack that is damaged somewhere can be read up to there; without it, that is
+    ///   an error.
+    init(
+        number: UInt32, row: PackRow, files: FileSystem, mode: File.Mode = .read, toleratesDamage: Bool = false
+    ) throws(VarveError) {
         self.number = number
         id = row.packID
         isCondemned = row.state == .condemned
@@ -31,7 +35,7 @@ final class PackReader: Sendable {
                 ? VarveError(.corrupted, "pack \(row.packID.hex) is missing", cause: error) : error.asVarveError
         }
         self.file = file
-        directoryBox = NIOLockedValueBox(try PackReader.directory(of: file, id: id, row: row))
+        directoryBox = NIOLockedValueBox(try PackReader.directory(of: file, id: id, row: row, toleratesDamage))
     }
 
     /// A pack that is being written.
@@ -142,7 +146,9 @@ final class PackReader: Sendable {
         }
     }
 
-    private static func directory(of file: File, id: PackID, row: PackRow) throws(VarveError) -> FrameDirectory {
+    private static func directory(
+        of file: File, id: PackID, row: PackRow, _ toleratesDamage: Bool
+    ) throws(VarveError) -> FrameDirectory {
         do {
             // A footer only repeats what the frames say: without it they are walked as those of an open pack.
             if row.state != .open, let directory = try? sealedDirectory(of: file, id: id, length: row.committedBytes) {
@@ -151,7 +157,7 @@ final class PackReader: Sendable {
             let scan = try FrameDirectory.scan(upTo: row.committedBytes) { (offset, count) throws(DriverError) in
                 try file.read(at: offset, count: count)
             }
-            if row.state == .open, let damage = scan.damage { throw damage }
+            if row.state == .open, !toleratesDamage, let damage = scan.damage { throw damage }
             guard scan.header?.id == id else { throw CodecError(.malformed, "the file is another pack's") }
             return scan.directory
         } catch let error as DriverError where error.number != ENODATA {

@@ -41,7 +41,7 @@ final class PackStore: Sendable {
             throw error.asVarveError("the index could not be read")
         }
         guard let row else { throw VarveError(.corrupted, "the index has no pack \(number)") }
-        let reader = try PackReader(number: number, row: row, files: files)
+        let reader = try PackReader(number: number, row: row, files: files, toleratesDamage: true)
         return open.withLockedValue { open in
             if let other = open[number] { return other }
             if open.count >= Self.openPacksMax { open.removeAll(keepingCapacity: true) }

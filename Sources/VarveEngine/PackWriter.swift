@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Glibc
+import Logging
 import NIOConcurrencyHelpers
 import NIOPosix
 import VarveCodec
@@ -268,20 +269,35 @@ final class PackWriter {
         try commit()
     }
 
-    /// Goes on with the pack that an earlier process left open.
+    /// Goes on with a pack that an earlier process left open. One that is damaged or missing is left as it is: nothing
+    /// more is trusted to it.
     private func resume() throws(VarveError) -> Open? {
         guard touched.isEmpty else { return nil }
-        let found = try core.read { transaction -> (UInt32, PackRow)? in
-            var last: UInt32?
-            while true {
-                let page = try transaction.packs(after: last, limit: 1024)
-                if let open = page.first(where: { $0.row.state == .open }) { return (open.number, open.row) }
-                guard page.count == 1024 else { return nil }
-                last = page.last?.number
+        var last: UInt32?
+        while true {
+            let page = try core.read { [last] in try $0.packs(after: last, limit: 1024) }
+            for (number, row) in page where row.state == .open {
+                if let open = try resume(number, row) { return open }
             }
+            guard page.count == 1024 else { return nil }
+            last = page.last?.number
         }
-        guard let (number, row) = found else { return nil }
-        let reader = try PackReader(number: number, row: row, files: core.files, mode: .write)
+    }
+
+    private func resume(_ number: UInt32, _ row: PackRow) throws(VarveError) -> Open? {
+        let reader: PackReader
+        do {
+            // Opening to write would make a file that is missing.
+            guard try core.files.length(of: StoreLayout.pack(row.packID.hex).path) ?? 0 >= row.committedBytes else {
+                return nil
+            }
+            reader = try PackReader(number: number, row: row, files: core.files, mode: .write)
+        } catch {
+            let known = core.asVarveError(error, "pack \(row.packID.hex) can not be opened")
+            guard known.code == .corrupted else { throw known }
+            core.logger.error("a damaged pack is not added to", metadata: ["error": "\(known)"])
+            return nil
+        }
         // What lies behind the committed length was never acknowledged.
         try core.writing { try reader.file.truncate(to: row.committedBytes) }
         core.packs.publish(reader)

@@ -156,6 +156,46 @@ struct DamageTests {
         await again.close()
     }
 
+    @Test("a damaged open pack is read up to the damage, and settling goes on in another", arguments: [true, false])
+    func openPack(_ isMissing: Bool) async throws {
+        let directory = TestDirectory()
+        let path = directory.path + "/store"
+        let witness = try Witness()
+        var numbers = SeededBytes(29)
+        let store = try await openSmall(path) { $0.packBytes = 64 << 20 }
+        let (first, second) = (numbers.text(60_000), numbers.text(60_000))
+        try await witness.push(first, to: store)
+        try await store.settle(evict: true)
+        try await store.push(second, to: witness.repository)
+        try await store.settle(evict: true)
+        await store.close()
+        let pack = try #require(directory.files(below: "store/packs").first)
+        let bytes = directory.read(pack)
+        let frames = bytes.indices.dropLast(4).filter { bytes[$0..<$0 + 4].elementsEqual("VFRM".utf8) }
+        try #require(frames.count == 4, "two of content, two of recipes")
+        if isMissing { directory.remove(pack) } else { directory.flip(1, at: frames[2] + 9, of: pack) }
+
+        let again = try await openSmall(path) { $0.packBytes = 64 << 20 }
+        if !isMissing { #expect(await witness.complaints(about: again) == []) }
+        await #expect(throws: VarveError.self) {
+            try await again.pull(VarveTestKit.digest(of: second), from: witness.repository)
+        }
+        // Also what was in the damaged part is stored once more.
+        let next = second + numbers.text(50_000)
+        try await again.push(next, to: witness.repository)
+        try await again.settle(evict: true)
+        let digest = VarveTestKit.digest(of: next)
+        #expect(try await again.blob(digest, in: witness.repository).isSettled)
+        #expect(try await again.pull(digest, from: witness.repository) == next)
+        #expect(try await again.verify().damage.isEmpty == false)
+        if isMissing { #expect(directory.read(pack).isEmpty) }
+        await again.close()
+        let last = try await openSmall(path)
+        #expect(try await last.pull(digest, from: witness.repository) == next)
+        #expect(try await last.verify().damage.isEmpty == false)
+        await last.close()
+    }
+
     @Test("bytes that rot between landing and settling are not settled")
     func rotBeforeSettling() async throws {
         let directory = TestDirectory()
