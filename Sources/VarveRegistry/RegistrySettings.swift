@@ -8,7 +8,7 @@ public struct RegistrySettings: Sendable, Hashable {
     /// Port to listen on; 0 = any free one (see ``RegistryServer/boundAddress``).
     public var port = 5000
     /// Connections at once; one more is answered 503 and closed.
-    public var connectionsMax = 2048
+    public var connectionsMax = 1024
     /// Bytes of a request's target (path and query); more is answered 414.
     public var targetBytesMax = 8 << 10
     /// Bytes of one header field, name and value; more is answered 431.

@@ -86,6 +86,7 @@ struct HTTPListener: Sendable {
             }
         }
         return channel.eventLoop.makeCompletedFuture {
+            LocalPeer.tune(channel)
             if channel.remoteAddress?.port != nil {
                 try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
             }
