@@ -31,8 +31,8 @@ struct BlobSettling: ~Copyable {
     private static let inlinePlanBytes = 256 << 10
     /// Plain bytes that a gzip file may stand for: this many for each of its own, beyond these that are free. Layers
     /// come to 2 to 10.
-    private static let ratioMax: UInt64 = 100
-    private static let plainBytesFree: UInt64 = 16 << 20
+    private static let ratioMax: UInt64 = 50
+    private static let plainBytesFree: UInt64 = 1 << 20
 
     private let core: Core
     private let digest: Digest
@@ -148,21 +148,16 @@ struct BlobSettling: ~Copyable {
 
     /// Decodes the gzip file with its encoder's decisions kept, and settles what is inside.
     private mutating func settleGzip(_ file: File, _ matcher: inout ChunkMatcher) throws(VarveError) -> Outer {
-        struct TooMuchInside: Error {}
+        if let reason = try reasonNotToTakeApart(file) { return .raw(reason) }
         var splitter = TarSplitter()
         var plainBytes: UInt64 = 0
-        let limit = Self.plainBytesFree + min(size, .max / Self.ratioMax) * Self.ratioMax
         let result: DeflateAnalyzer.Result
         do {
             let analyzer = DeflateAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
             result = try analyzer.analyze { plain in
                 plainBytes += UInt64(plain.count)
-                // A few bytes that stand for very many cost every reader much and save little: they stay raw.
-                guard plainBytes <= limit else { throw TooMuchInside() }
                 try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
             }
-        } catch is TooMuchInside {
-            return .raw(RawReason.ratio)
         } catch let error as VarveError {
             throw error
         } catch {
@@ -177,6 +172,33 @@ struct BlobSettling: ~Copyable {
             }
             try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
             return .deflate(bytes)
+        }
+    }
+
+    /// Decodes the gzip file once, without keeping anything: looking for its encoder takes a hundred times as long, and
+    /// longest for what a few bytes blow up to. Those stay raw: they would cost every reader much and save little.
+    private func reasonNotToTakeApart(_ file: File) throws(VarveError) -> String? {
+        let window = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.windowBytes, alignment: 4096)
+        defer { window.deallocate() }
+        let limits = DecodeLimits(maximumOutput: .max, maximumRatio: Self.ratioMax, freeOutput: Self.plainBytesFree)
+        do {
+            var decoder = try GzipDecoder(limits: limits)
+            var position: UInt64 = 0
+            while position < size {
+                let count = try read(file, at: position, into: window)
+                guard count > 0 else { break }
+                try decoder.push(UnsafeRawBufferPointer(rebasing: window[..<count])) { _ in }
+                position += UInt64(count)
+            }
+            _ = try decoder.finish()
+            return nil
+        } catch let error as VarveError {
+            throw error
+        } catch let error as CodecError where error.code == .limitExceeded {
+            return RawReason.ratio
+        } catch {
+            // What this decoder calls damage, the other one names more exactly.
+            return nil
         }
     }
 
