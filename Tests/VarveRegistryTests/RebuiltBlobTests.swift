@@ -9,7 +9,7 @@ import VarveModel
 @testable import VarveRegistry
 
 /// Blobs whose raw bytes are gone, as clients see them.
-@Suite("rebuilt blobs", .timeLimit(.minutes(2)))
+@Suite("rebuilt blobs", .timeLimit(.minutes(15)))
 struct RebuiltBlobTests {
     /// Bytes that settling makes smaller, and that are nowhere the same.
     private func compressible(_ count: Int) -> [UInt8] {
