@@ -77,7 +77,7 @@ let package = Package(
         module("VarveModel", []),
         module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"]),
         module("VarveIndex", ["VarveModel", "CVarveKernels", "CLMDB"]),
-        module("VarveDrivers", ["VarveModel", nioPosix, concurrencyHelpers]),
+        module("VarveDrivers", ["VarveModel", nioCore, nioPosix, concurrencyHelpers]),
         module(
             "VarveEngine",
             [
@@ -99,7 +99,7 @@ let package = Package(
             path: "Sources/varve-tool", swiftSettings: strict),
 
         // For tests and benchmarks only.
-        module("VarveTestKit", ["VarveModel", "VarveCodec", "VarveEngine", nioCore]),
+        module("VarveTestKit", ["VarveModel", "VarveCodec", "VarveDrivers", "VarveEngine", nioCore]),
         .target(name: "VarveRig", dependencies: ["COpenSSL"], path: "Benchmarks/Rig", swiftSettings: strict),
 
         tests("VarveModel", []),
@@ -108,7 +108,7 @@ let package = Package(
             name: "VarveDeflateTests", dependencies: ["VarveDeflate"], exclude: ["Fixtures"],
             swiftSettings: strict),
         tests("VarveIndex", ["VarveModel"]),
-        tests("VarveDrivers", []),
+        tests("VarveDrivers", ["VarveModel", "VarveTestKit", nioCore]),
         tests(
             "VarveEngine",
             [

@@ -25,9 +25,9 @@ public struct VarveError: Error, Sendable, CustomStringConvertible {
     /// The kinds of failure. A struct, so that kinds can be added without breaking a `switch` elsewhere.
     public struct Code: Hashable, Sendable, CustomStringConvertible, CaseIterable {
         private enum Value: String, CaseIterable {
-            case notFound, blobUnknown, manifestUnknown, repositoryUnknown, uploadUnknown
+            case notFound, blobUnknown, manifestUnknown, repositoryUnknown, uploadUnknown, bucketUnknown
             case manifestBlobUnknown, manifestInvalid, nameInvalid, digestInvalid, digestMismatch, sizeMismatch
-            case rangeNotSatisfiable, offsetMismatch, uploadBusy, invalidArgument, tooLarge
+            case rangeNotSatisfiable, offsetMismatch, uploadBusy, invalidArgument, tooLarge, preconditionFailed
             case corrupted, outOfSpace, poisoned, readOnly, inUse, notAStore, unsupported, io, cancelled
         }
         private let value: Value
@@ -42,6 +42,8 @@ public struct VarveError: Error, Sendable, CustomStringConvertible {
         public static let repositoryUnknown = Code(value: .repositoryUnknown)
         /// No such upload in that repository.
         public static let uploadUnknown = Code(value: .uploadUnknown)
+        /// No such bucket.
+        public static let bucketUnknown = Code(value: .bucketUnknown)
         /// A manifest names a blob or manifest that the repository does not hold.
         public static let manifestBlobUnknown = Code(value: .manifestBlobUnknown)
         /// A manifest that can not be understood or contradicts itself.
@@ -64,6 +66,8 @@ public struct VarveError: Error, Sendable, CustomStringConvertible {
         public static let invalidArgument = Code(value: .invalidArgument)
         /// More bytes than a bound allows.
         public static let tooLarge = Code(value: .tooLarge)
+        /// What is there is not what the caller made the write depend on (RFC 9110, section 15.5.13).
+        public static let preconditionFailed = Code(value: .preconditionFailed)
         /// Bytes on disk are not what they were when they were written.
         public static let corrupted = Code(value: .corrupted)
         /// The disk, the quota or the index map is full.
