@@ -26,6 +26,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let concurrencyHelpers: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -85,16 +86,17 @@ let package = Package(
                 concurrencyHelpers, logging,
             ]),
         module("VarveOCI", ["VarveModel"]),
+        module("VarveHTTP", ["VarveModel", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         module(
             "VarveRegistry",
-            ["VarveModel", "VarveEngine", "VarveOCI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+            ["VarveModel", "VarveEngine", "VarveOCI", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         module("Varve", ["VarveModel", "VarveEngine"]),
         module("VarveDeflate", []),
         .executableTarget(
             name: "varve",
             dependencies: [
-                "VarveModel", "VarveCodec", "VarveEngine", "VarveOCI", "VarveRegistry", nioCore, nioPosix, logging,
-                lifecycle, unixSignals, arguments,
+                "VarveModel", "VarveCodec", "VarveEngine", "VarveOCI", "VarveHTTP", "VarveRegistry", nioCore, nioPosix,
+                logging, lifecycle, unixSignals, arguments,
             ],
             path: "Sources/varve-tool", swiftSettings: strict),
 
@@ -117,9 +119,10 @@ let package = Package(
                 logging,
             ]),
         tests("VarveOCI", ["VarveModel"]),
+        tests("VarveHTTP", [nioCore, nioEmbedded, nioHTTP1, logging]),
         tests(
             "VarveRegistry",
-            ["VarveModel", "VarveEngine", "VarveOCI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+            ["VarveModel", "VarveEngine", "VarveOCI", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         tests("VarveRig", ["varve"]),
         .testTarget(
             name: "VarveToolTests", dependencies: ["varve", "VarveModel", "VarveEngine", "VarveOCI"],

@@ -3,6 +3,7 @@
 
 import NIOCore
 import Testing
+import VarveHTTP
 import VarveModel
 
 @testable import VarveRegistry
@@ -295,7 +296,7 @@ struct HostileInputTests {
     func mutations() async throws {
         let seed = UInt64.random(in: .min ... .max)
         try await TestServer.run {
-            $0.headerSeconds = 0.5
+            $0.http.headerSeconds = 0.5
         } _: { server in
             let digest = try await server.push(pattern(2000), to: "a")
             let seeds = [

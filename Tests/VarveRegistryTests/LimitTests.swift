@@ -3,6 +3,7 @@
 
 import NIOCore
 import Testing
+import VarveHTTP
 import VarveModel
 
 @testable import VarveRegistry
@@ -13,7 +14,7 @@ struct LimitTests {
     @Test("a head that dribbles is answered 408 and closed")
     func slowHead() async throws {
         try await TestServer.run {
-            $0.headerSeconds = 0.2
+            $0.http.headerSeconds = 0.2
         } _: { server in
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.write("GET /v2/ HTTP/1.1\r\nHost: x\r\nA: ")
@@ -33,7 +34,7 @@ struct LimitTests {
     @Test("a connection without a request is closed, used or not")
     func idle() async throws {
         try await TestServer.run {
-            $0.idleSeconds = 3
+            $0.http.idleSeconds = 3
         } _: { server in
             try await RawConnection.open(server.port) { connection async throws in #expect(await connection.isClosed())
             }
@@ -47,7 +48,7 @@ struct LimitTests {
     @Test("a body that comes too slowly is cut off")
     func slowBody() async throws {
         try await TestServer.run {
-            $0.rateWindowSeconds = 0.2
+            $0.http.rateWindowSeconds = 0.2
         } _: { server in
             let location = try #require(
                 try await server.send("POST", "/v2/a/blobs/uploads/", body: []).header("Location"))
@@ -61,7 +62,7 @@ struct LimitTests {
     @Test("a reader that takes nothing is cut off")
     func slowReader() async throws {
         try await TestServer.run {
-            $0.rateWindowSeconds = 0.3
+            $0.http.rateWindowSeconds = 0.3
         } _: { server in
             let bytes = pattern(12 << 20)
             let digest = try await server.push(bytes)
@@ -78,7 +79,7 @@ struct LimitTests {
     @Test("one connection too many is answered 503")
     func connections() async throws {
         try await TestServer.run {
-            $0.connectionsMax = 2
+            $0.http.connectionsMax = 2
         } _: { server in
             try await RawConnection.open(server.port) { first async throws in
                 #expect(try await first.request("GET", "/v2/").status == 200)

@@ -7,6 +7,7 @@ import NIOCore
 import ServiceLifecycle
 import Testing
 import VarveEngine
+import VarveHTTP
 import VarveModel
 
 @testable import VarveRegistry
@@ -39,7 +40,7 @@ struct ShutdownTests {
     func graceful() async throws {
         try await withStore { store, _ in
             var settings = RegistrySettings()
-            settings.port = 0
+            settings.http.port = 0
             let server = RegistryServer(store: store, settings: settings, logger: Self.logger)
             let port = try #require(try await server.bind().port)
             let group = ServiceGroup(services: [server], gracefulShutdownSignals: [], logger: Self.logger)
@@ -75,8 +76,8 @@ struct ShutdownTests {
     func deadline() async throws {
         try await withStore { store, _ in
             var settings = RegistrySettings()
-            settings.port = 0
-            settings.shutdownSeconds = 0.1
+            settings.http.port = 0
+            settings.http.shutdownSeconds = 0.1
             let server = RegistryServer(store: store, settings: settings, logger: Self.logger)
             let port = try #require(try await server.bind().port)
             let group = ServiceGroup(services: [server], gracefulShutdownSignals: [], logger: Self.logger)

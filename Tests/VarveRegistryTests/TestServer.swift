@@ -8,6 +8,7 @@ import NIOPosix
 import ServiceLifecycle
 import Testing
 import VarveEngine
+import VarveHTTP
 import VarveModel
 
 @testable import VarveRegistry
@@ -32,7 +33,7 @@ struct TestServer: Sendable {
             }
         }
         var settings = RegistrySettings()
-        settings.port = 0
+        settings.http.port = 0
         change(&settings)
         var logger = Logger(label: "test")
         logger.logLevel = .critical

@@ -4,6 +4,7 @@
 import NIOCore
 import NIOHTTP1
 import VarveEngine
+import VarveHTTP
 import VarveModel
 
 extension RegistryAPI {
@@ -25,12 +26,12 @@ extension RegistryAPI {
             return notModified(headers)
         }
         guard let ranges = ranges(request.head, tag) else {
-            return Response(.ok, headers, body: .content(try await store.openBlob(digest, in: repository)))
+            return Response(.ok, headers, body: .content(HTTPContent(try await store.openBlob(digest, in: repository))))
         }
         let size = try await store.blob(digest, in: repository).size
         switch ranges.resolve(size: size) {
         case .whole:
-            return Response(.ok, headers, body: .content(try await store.openBlob(digest, in: repository)))
+            return Response(.ok, headers, body: .content(HTTPContent(try await store.openBlob(digest, in: repository))))
         case .unsatisfiable:
             throw Refusal(
                 .rangeNotSatisfiable, .sizeInvalid, "the blob has \(size) bytes",
@@ -39,7 +40,7 @@ extension RegistryAPI {
             if parts.count == 1 {
                 let part = parts[0]
                 headers.add(name: "Content-Range", value: "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(size)")
-                let content = try await store.openBlob(digest, in: repository, range: part)
+                let content = HTTPContent(try await store.openBlob(digest, in: repository, range: part))
                 return Response(.partialContent, headers, body: .content(content))
             }
             return several(parts, of: digest, in: repository, size: size, headers)
@@ -66,7 +67,7 @@ extension RegistryAPI {
             body: .produced(length: length) { [store] writer in
                 for part in parts {
                     try await writer.write(ByteBuffer(string: lead(part)))
-                    try await writer.write(try await store.openBlob(digest, in: repository, range: part))
+                    try await writer.write(HTTPContent(try await store.openBlob(digest, in: repository, range: part)))
                 }
                 try await writer.write(ByteBuffer(string: tail))
             })

@@ -4,6 +4,7 @@
 import NIOCore
 import NIOHTTP1
 import VarveEngine
+import VarveHTTP
 import VarveModel
 import VarveOCI
 

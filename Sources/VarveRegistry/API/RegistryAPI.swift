@@ -5,6 +5,7 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import VarveEngine
+import VarveHTTP
 import VarveModel
 import VarveOCI
 

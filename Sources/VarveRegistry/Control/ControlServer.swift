@@ -6,6 +6,7 @@ import NIOCore
 import NIOHTTP1
 public import ServiceLifecycle
 public import VarveEngine
+import VarveHTTP
 import VarveModel
 
 /// Upkeep of a store that is being served: HTTP on the unix socket `control.sock` in the store's directory, for the tool.
@@ -22,7 +23,7 @@ public final class ControlServer: Service {
     public init(store: Store, storePath: String, settings: RegistrySettings = RegistrySettings(), logger: Logger) {
         path = storePath
         self.logger = logger
-        var settings = settings
+        var settings = settings.http
         settings.connectionsMax = 16
         listener = HTTPListener(api: ControlAPI(store: store), settings: settings, logger: logger)
     }
@@ -30,16 +31,16 @@ public final class ControlServer: Service {
     /// Serves until graceful shutdown or cancellation, and removes the socket.
     /// - Throws: ``VarveError`` with code `io` if the socket can not be made.
     public func run() async throws {
-        let channel: HTTPListener.ServerChannel
+        let bound: HTTPListener.Bound
         do {
-            channel = try await ControlSocket.withAddress(in: path) { address in
+            bound = try await ControlSocket.withAddress(in: path) { address in
                 try await listener.bind(socket: try ControlSocket.bound(to: address, in: path))
             }
         } catch {
             throw VarveError(.io, "can not listen on \(path)/\(ControlSocket.name)", cause: error)
         }
         defer { ControlSocket.remove(in: path) }
-        try await listener.run(channel)
+        try await listener.run(bound)
     }
 }
 

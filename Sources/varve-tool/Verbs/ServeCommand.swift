@@ -8,6 +8,7 @@ import NIOCore
 import ServiceLifecycle
 import UnixSignals
 import VarveEngine
+import VarveHTTP
 import VarveModel
 import VarveRegistry
 
@@ -118,8 +119,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     private func serve(_ engine: Store, _ logger: Logger) async throws {
         var settings = RegistrySettings()
-        settings.host = listen.host
-        settings.port = listen.port
+        settings.http.host = listen.host
+        settings.http.port = listen.port
         let registry = RegistryServer(store: engine, settings: settings, logger: logger)
         let control = ControlServer(store: engine, storePath: store.path, settings: settings, logger: logger)
         let bound: SocketAddress

@@ -5,16 +5,16 @@ import Synchronization
 
 /// Bytes that all connections together may hold for one purpose. Who finds it exhausted is refused, never made to wait:
 /// those who wait could be waiting for each other.
-final class ByteBudget: Sendable {
+package final class ByteBudget: Sendable {
     private let left: Atomic<Int>
 
-    init(_ bytes: Int) { left = Atomic(bytes) }
+    package init(_ bytes: Int) { left = Atomic(bytes) }
 
     /// A reservation of nothing yet; it must be released.
-    func reservation() -> Reservation { Reservation(self) }
+    package func reservation() -> Reservation { Reservation(self) }
 
     /// What one request holds. For one task.
-    final class Reservation {
+    package final class Reservation {
         private let budget: ByteBudget
         private var held = 0
 
@@ -22,7 +22,7 @@ final class ByteBudget: Sendable {
 
         /// Takes `bytes` more.
         /// - Returns: False if there are not so many; then nothing is taken.
-        func add(_ bytes: Int) -> Bool {
+        package func add(_ bytes: Int) -> Bool {
             let (_, left) = budget.left.subtract(bytes, ordering: .relaxed)
             guard left >= 0 else {
                 budget.left.add(bytes, ordering: .relaxed)
@@ -33,7 +33,7 @@ final class ByteBudget: Sendable {
         }
 
         /// Gives everything back.
-        func release() {
+        package func release() {
             budget.left.add(held, ordering: .relaxed)
             held = 0
         }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import NIOCore
+package import NIOCore
 import NIOHTTP1
-import VarveModel
 
 /// The body of the request at hand, read from the connection while it is asked for. For the connection's task alone.
-final class RequestBody: AsyncSequence {
-    typealias Element = ByteBuffer
+package final class RequestBody: AsyncSequence {
+    package typealias Element = ByteBuffer
 
     /// Why a body ended before its end.
-    enum Fault: Error {
+    package enum Fault: Error {
         /// The client went away.
         case cutOff
         /// The bytes are no HTTP.
@@ -18,15 +17,15 @@ final class RequestBody: AsyncSequence {
     }
 
     /// The announced length; nil if the body comes in chunks.
-    let length: UInt64?
+    package let length: UInt64?
     /// Bytes that came.
-    private(set) var received: UInt64 = 0
+    package private(set) var received: UInt64 = 0
     /// Whether all of it came.
-    private(set) var isComplete = false
+    package private(set) var isComplete = false
     /// Why it broke off, if it did.
-    private(set) var fault: Fault?
+    package private(set) var fault: Fault?
     /// Whether the client waits for `100 Continue` before it sends.
-    private(set) var isAwaited: Bool
+    package private(set) var isAwaited: Bool
 
     private let parts: PartReader
     private let channel: any Channel
@@ -46,7 +45,7 @@ final class RequestBody: AsyncSequence {
 
     /// The next piece; nil at the end.
     /// - Throws: ``Fault``.
-    func next() async throws -> ByteBuffer? {
+    package func next() async throws -> ByteBuffer? {
         if isComplete { return nil }
         if let fault { throw fault }
         if isAwaited {
@@ -82,11 +81,11 @@ final class RequestBody: AsyncSequence {
         return isComplete
     }
 
-    func makeAsyncIterator() -> Iterator { Iterator(body: self) }
+    package func makeAsyncIterator() -> Iterator { Iterator(body: self) }
 
-    struct Iterator: AsyncIteratorProtocol {
+    package struct Iterator: AsyncIteratorProtocol {
         let body: RequestBody
-        mutating func next() async throws -> ByteBuffer? { try await body.next() }
+        package mutating func next() async throws -> ByteBuffer? { try await body.next() }
     }
 }
 

@@ -3,7 +3,6 @@
 
 import NIOCore
 import NIOHTTP1
-import VarveEngine
 
 /// The last handler before the connection's task: turns parser errors into a part that the task answers in its turn, and
 /// the task's parts into HTTP, files by `sendfile`.
@@ -68,7 +67,7 @@ final class WireAdapter: ChannelDuplexHandler {
     /// One region for the whole file: each `sendfile` takes what the socket's buffer holds, so other connections get
     /// their turn all the same, and every end of a shorter region would cost a push and a wake-up of its own (measured:
     /// 1 MiB at a time takes 1.3 to 1.5 times the processor time).
-    private func send(_ file: BlobFile, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+    private func send(_ file: any FileContent, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
         let handle = NIOFileHandle(_deprecatedTakingOwnershipOfDescriptor: file.descriptor)
         let region = FileRegion(
             fileHandle: handle, readerIndex: Int(clamping: file.offset),

@@ -1,42 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import Logging
-import NIOCore
+package import Logging
+package import NIOCore
 import NIOHTTP1
 import NIOPosix
 import ServiceLifecycle
+import VarveModel
 
 /// An HTTP/1.1 server on one socket: accepts, sets up each connection's handlers, runs a task for each, and ends them in
 /// good order.
-struct HTTPListener: Sendable {
-    typealias ServerChannel = NIOAsyncChannel<NIOAsyncChannel<RequestPart, Never>?, Never>
-
-    let api: any API
-    let settings: RegistrySettings
+package struct HTTPListener: Sendable {
+    let api: any HTTPAPI
+    let settings: HTTPSettings
     let logger: Logger
     let drain = Drain()
     let receivers: ReceiveShare
 
-    init(api: any API, settings: RegistrySettings, logger: Logger) {
+    package init(api: any HTTPAPI, settings: HTTPSettings, logger: Logger) {
         self.api = api
         self.settings = settings
         self.logger = logger
         receivers = ReceiveShare(settings)
     }
 
-    /// Binds to an address.
-    func bind(to address: SocketAddress) async throws -> ServerChannel {
-        try await bootstrap().bind(to: address) { [self] channel in initialize(channel) }
+    /// A socket that listens; clients can connect, and wait until it is run.
+    package struct Bound: Sendable {
+        fileprivate let server: NIOAsyncChannel<NIOAsyncChannel<RequestPart, Never>?, Never>
+
+        /// Where it listens.
+        package var address: SocketAddress? { server.channel.localAddress }
+    }
+
+    /// Connections that are open.
+    package var connectionCount: Int { drain.count }
+
+    /// Takes the address of the settings.
+    /// - Throws: ``VarveError`` with code `io` if it can not be had.
+    package func bind() async throws -> Bound {
+        do {
+            let address = try SocketAddress.makeAddressResolvingHost(settings.host, port: settings.port)
+            let server = try await bootstrap().bind(to: address) { [self] channel in initialize(channel) }
+            guard server.channel.localAddress != nil else { throw VarveError(.io, "the socket has no address") }
+            return Bound(server: server)
+        } catch let error as VarveError {
+            throw error
+        } catch {
+            throw VarveError(.io, "can not listen on \(settings.host):\(settings.port)", cause: error)
+        }
     }
 
     /// Takes a socket that is bound already.
-    func bind(socket: NIOBSDSocket.Handle) async throws -> ServerChannel {
-        try await bootstrap().bind(socket) { [self] channel in initialize(channel) }
+    package func bind(socket: NIOBSDSocket.Handle) async throws -> Bound {
+        Bound(server: try await bootstrap().bind(socket) { [self] channel in initialize(channel) })
     }
 
     /// Serves until the channel closes, a graceful shutdown has ended, or the task is cancelled.
-    func run(_ server: ServerChannel) async throws {
+    package func run(_ bound: Bound) async throws {
+        let server = bound.server
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
                 try await server.executeThenClose { accepted in

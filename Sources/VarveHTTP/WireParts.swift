@@ -3,7 +3,6 @@
 
 import NIOCore
 import NIOHTTP1
-import VarveEngine
 
 /// What a connection's task receives.
 enum RequestPart: Sendable {
@@ -33,7 +32,7 @@ enum ResponsePart: Sendable {
     /// A piece of a body.
     case body(ByteBuffer)
     /// A piece of a body that lies in a file. The file stays open until the write is done, closing it is the sender's.
-    case file(BlobFile)
+    case file(any FileContent)
     /// The end of a response.
     case end
 }

@@ -2,9 +2,9 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 /// A `Range` header, read (RFC 9110, section 14.1.2).
-struct ByteRanges: Equatable {
+package struct ByteRanges: Equatable {
     /// One range as the client wrote it.
-    enum Part: Equatable {
+    package enum Part: Equatable {
         /// From an offset to an offset, both included.
         case bounded(first: UInt64, last: UInt64)
         /// From an offset to the end.
@@ -14,7 +14,7 @@ struct ByteRanges: Equatable {
     }
 
     /// What a `Range` header comes to for a representation.
-    enum Outcome: Equatable {
+    package enum Outcome: Equatable {
         /// As if there were no `Range`.
         case whole
         /// Nothing of it can be given: 416.
@@ -24,11 +24,11 @@ struct ByteRanges: Equatable {
     }
 
     /// The ranges asked for.
-    var parts: [Part]
+    package var parts: [Part]
 
     /// Reads a header's value; nil if it is in another unit, malformed, or has more than `most` ranges: such a header is
     /// ignored. A range whose last byte lies before its first is kept, it can not be satisfied.
-    init?(_ field: String, most: Int) {
+    package init?(_ field: String, most: Int) {
         let unit = "bytes="
         guard field.utf8.count > unit.utf8.count, field.prefix(unit.count).lowercased() == unit else { return nil }
         parts = []
@@ -59,7 +59,7 @@ struct ByteRanges: Equatable {
 
     /// What the header comes to for `size` bytes. Ranges that overlap are answered as one, so that a short request can not
     /// ask for the same bytes a thousand times.
-    func resolve(size: UInt64) -> Outcome {
+    package func resolve(size: UInt64) -> Outcome {
         var wanted: [Range<UInt64>] = []
         for part in parts {
             switch part {
@@ -106,25 +106,5 @@ struct ByteRanges: Equatable {
             value = overflow || carry || value == .max ? .max : sum
         }
         return value
-    }
-}
-
-/// A `Content-Range` of an upload's piece: `<first>-<last>`, both included, without a unit (OCI distribution
-/// specification, "Pushing a blob in chunks"). `bytes ` before it and `/<size>` behind it are tolerated.
-struct UploadRange: Equatable {
-    var first: UInt64
-    var count: UInt64
-
-    /// Reads a header's value; nil if it is malformed or runs backwards.
-    init?(_ field: String) {
-        var text = Substring(field)
-        if text.hasPrefix("bytes ") || text.hasPrefix("bytes=") { text = text.dropFirst(6) }
-        if let slash = text.firstIndex(of: "/") { text = text[..<slash] }
-        let ends = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard ends.count == 2, ends.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
-            let first = UInt64(ends[0]), let last = UInt64(ends[1]), first <= last, last < UInt64(Int64.max)
-        else { return nil }
-        self.first = first
-        count = last - first + 1
     }
 }

@@ -5,14 +5,12 @@ import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
-import VarveEngine
-import VarveModel
 
 /// One client's connection: takes requests one after another, hands each to the API, sends what it answers.
 struct Connection: Sendable {
     let channel: NIOAsyncChannel<RequestPart, Never>
-    let api: any API
-    let settings: RegistrySettings
+    let api: any HTTPAPI
+    let settings: HTTPSettings
     let drain: Drain
     let logger: Logger
 
@@ -46,7 +44,7 @@ struct Connection: Sendable {
         let body = RequestBody(of: head, parts: parts, channel: channel.channel)
         // After a request that is not sound, nothing on the connection can be trusted.
         let fault = RequestCheck.fault(of: head, settings)
-        var response = if let fault { Response(fault) } else { await answer(head, body, logger) }
+        var response = if let fault { api.response(to: fault, of: head) } else { await answer(head, body, logger) }
 
         var keepsAlive =
             fault == nil && head.isKeepAlive && !drain.hasBegun && body.fault == nil && !body.isAwaited
@@ -69,34 +67,23 @@ struct Connection: Sendable {
         return keepsAlive
     }
 
-    private func answer(_ head: HTTPRequestHead, _ body: RequestBody, _ logger: Logger) async -> Response {
+    private func answer(_ head: HTTPRequestHead, _ body: RequestBody, _ logger: Logger) async -> HTTPResponse {
         do {
-            guard let target = RequestTarget(head.uri) else {
-                throw Refusal(.badRequest, .nameInvalid, "malformed request target")
-            }
-            return try await api.respond(to: Request(head: head, target: target, body: body, logger: logger))
+            return try await api.respond(to: HTTPRequest(head: head, body: body, logger: logger))
         } catch {
-            if body.fault == .malformed {
-                return Response(Refusal(.badRequest, .sizeInvalid, "malformed request body"))
+            switch body.fault {
+            case .malformed: return api.response(to: .malformedBody, of: head)
+            case .cutOff: return api.response(to: .bodyBrokeOff, of: head)
+            case nil: break
             }
-            if body.fault == .cutOff {
-                return Response(Refusal(.badRequest, .sizeInvalid, "the request body broke off"))
-            }
-            switch error {
-            case let refusal as Refusal: return Response(refusal)
-            case let error as VarveError:
-                let refusal = Refusal(error)
-                if refusal.status.code >= 500 { log(error, logger) }
-                return Response(refusal)
-            default:
-                log(error, logger)
-                return Response(Refusal(VarveError(.io, "internal error", cause: error)))
-            }
+            let response = api.response(to: error, of: head)
+            if response.status.code >= 500, !api.isRefusal(error) { log(error, logger) }
+            return response
         }
     }
 
     private func send(
-        _ response: inout Response, to request: HTTPRequestHead, keepsAlive: Bool, _ writer: ResponseWriter
+        _ response: inout HTTPResponse, to request: HTTPRequestHead, keepsAlive: Bool, _ writer: ResponseWriter
     ) async throws {
         let isHead = request.method == .HEAD
         var length: UInt64?
@@ -142,13 +129,13 @@ struct Connection: Sendable {
 
     /// Answers bytes that are no request.
     private func refuse(_ reason: RequestPart.Malformed) async throws {
-        let refusal: Refusal
+        let fault: HTTPFault
         switch reason {
         case .cutOff: return
-        case .headersTooLarge: refusal = Refusal(.requestHeaderFieldsTooLarge, .sizeInvalid, "header block too large")
-        case .syntax: refusal = Refusal(.badRequest, .unsupported, "malformed request")
+        case .headersTooLarge: fault = .headersTooLarge
+        case .syntax: fault = .notHTTP
         }
-        var response = Response(refusal)
+        var response = api.response(to: fault, of: nil)
         let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/")
         try await send(&response, to: head, keepsAlive: false, ResponseWriter(channel.channel))
     }
@@ -184,25 +171,25 @@ struct Connection: Sendable {
 /// What a request must be whatever it asks for.
 enum RequestCheck {
     /// Why it is refused; nil if it is sound.
-    static func fault(of head: HTTPRequestHead, _ settings: RegistrySettings) -> Refusal? {
+    static func fault(of head: HTTPRequestHead, _ settings: HTTPSettings) -> HTTPFault? {
         guard head.uri.utf8.count <= settings.targetBytesMax else {
-            return Refusal(.uriTooLong, .unsupported, "request target of more than \(settings.targetBytesMax) bytes")
+            return .targetTooLong
         }
         let hosts = head.headers["host"].count
         guard hosts == 1 || (hosts == 0 && head.isOldVersion) else {
-            return Refusal(.badRequest, .unsupported, "a request needs one Host field")
+            return .noHost
         }
         let codings = head.headers[canonicalForm: "transfer-encoding"]
         if !codings.isEmpty {
             guard !head.isOldVersion, !head.headers.contains(name: "content-length") else {
-                return Refusal(.badRequest, .sizeInvalid, "contradicting lengths")
+                return .contradictingLengths
             }
             guard codings.count == 1, codings[0].lowercased() == "chunked" else {
-                return Refusal(.notImplemented, .unsupported, "transfer coding not supported")
+                return .transferCoding
             }
         }
         for expectation in head.headers["expect"] where expectation.lowercased() != "100-continue" {
-            return Refusal(.expectationFailed, .unsupported, "expectation not supported")
+            return .expectation
         }
         return nil
     }

@@ -5,11 +5,11 @@ import Glibc
 import Synchronization
 
 /// Dates as HTTP writes them (RFC 9110, section 5.6.7), made once a second.
-enum HTTPDate {
+package enum HTTPDate {
     private static let last = Mutex<(second: Int, text: String)>((-1, ""))
 
     /// The present time.
-    static func now() -> String {
+    package static func now() -> String {
         let second = time(nil)
         return last.withLock { last in
             if last.second != second { last = (second, text(of: second)) }
@@ -18,7 +18,7 @@ enum HTTPDate {
     }
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT` for seconds since 1970.
-    static func text(of second: Int) -> String {
+    package static func text(of second: Int) -> String {
         var second = second
         var parts = tm()
         gmtime_r(&second, &parts)

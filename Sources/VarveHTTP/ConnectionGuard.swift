@@ -19,7 +19,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     typealias OutboundOut = IOData
 
     private let state: ConnectionState
-    private let settings: RegistrySettings
+    private let settings: HTTPSettings
     private var ticks: RepeatedTask?
 
     private var readAskedAt: NIODeadline?
@@ -33,7 +33,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
     private var lingerBytes = 16 << 20
     private var closePromise: EventLoopPromise<Void>?
 
-    init(state: ConnectionState, settings: RegistrySettings) {
+    init(state: ConnectionState, settings: HTTPSettings) {
         self.state = state
         self.settings = settings
     }

@@ -5,7 +5,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
-@testable import VarveRegistry
+@testable import VarveHTTP
 
 /// The clocks of a connection, with time in the test's hand.
 @Suite("connection guard")
@@ -15,8 +15,8 @@ struct ConnectionGuardTests {
         let channel = EmbeddedChannel()
         let state: ConnectionState
 
-        init(_ change: (inout RegistrySettings) -> Void = { _ in }) throws {
-            var settings = RegistrySettings()
+        init(_ change: (inout HTTPSettings) -> Void = { _ in }) throws {
+            var settings = HTTPSettings()
             settings.minimumBytesPerSecond = 1000
             settings.rateWindowSeconds = 10
             change(&settings)

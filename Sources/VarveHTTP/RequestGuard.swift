@@ -22,7 +22,7 @@ final class RequestGuard: ChannelDuplexHandler {
     static let headReadBytes = 16 << 10
 
     private let state: ConnectionState
-    private let settings: RegistrySettings
+    private let settings: HTTPSettings
     private let receivers: ReceiveShare
     private var pending: ByteBuffer?
     private var pendingIsOwn = false
@@ -30,7 +30,7 @@ final class RequestGuard: ChannelDuplexHandler {
     private var bodyReadBytes: Int?
     private var isCut = false
 
-    init(state: ConnectionState, settings: RegistrySettings, receivers: ReceiveShare) {
+    init(state: ConnectionState, settings: HTTPSettings, receivers: ReceiveShare) {
         self.state = state
         self.settings = settings
         self.receivers = receivers
@@ -150,7 +150,7 @@ final class ReceiveShare: Sendable {
     private let most: Int
     private let all: Int
 
-    init(_ settings: RegistrySettings) {
+    init(_ settings: HTTPSettings) {
         most = max(settings.receiveBytesMax, ReceiveShare.leastBytes)
         all = settings.receiveBytesInFlight
     }
