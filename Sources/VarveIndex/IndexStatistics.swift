@@ -25,6 +25,10 @@ package struct IndexStatistics: Sendable, Equatable {
     package var tags = 0
     /// Blobs that wait for being settled.
     package var queued = 0
+    /// Buckets.
+    package var buckets = 0
+    /// Objects that wait for being taken in as blobs.
+    package var adoptions = 0
 }
 
 extension IndexEnvironment {
@@ -44,6 +48,8 @@ extension IndexEnvironment {
             statistics.manifests = try access.count(access.tables.manifests)
             statistics.tags = try access.count(access.tables.tags)
             statistics.queued = try access.count(access.tables.queued)
+            statistics.buckets = try access.count(access.tables.buckets)
+            statistics.adoptions = try access.count(access.tables.adoptions)
             return statistics
         }
     }

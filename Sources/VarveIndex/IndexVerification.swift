@@ -21,7 +21,7 @@ package struct IndexVerification: Sendable, Equatable {
     /// What is wrong; no more than the first thousand.
     package var damage: [Damage] = []
 
-    fileprivate mutating func note(_ table: Tables.Name, _ key: UnsafeRawBufferPointer, _ problem: String) {
+    mutating func note(_ table: Tables.Name, _ key: UnsafeRawBufferPointer, _ problem: String) {
         guard damage.count < 1000 else { return }
         damage.append(Damage(table: table.rawValue, key: key.hex, problem: problem))
     }
@@ -54,6 +54,7 @@ extension IndexTransaction where Self: ~Copyable {
         try access.verifyForwards(&result)
         try access.verifyQueue(&result)
         try access.verifyCatalogue(&result)
+        try verifyObjects(&result)
         try access.verify(.chunks, &result) { (key, value) throws(IndexError) in
             key.count == 8 && value.count >= 16 && value.count % 16 == 0 ? nil : "no row of slots"
         }
@@ -63,7 +64,7 @@ extension IndexTransaction where Self: ~Copyable {
 
 extension TransactionAccess {
     /// Hands every row of a table to `body`, which answers or throws what is wrong with it.
-    fileprivate func verify(
+    func verify(
         _ table: Tables.Name, _ result: inout IndexVerification,
         _ body: (_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws(IndexError) -> String?
     ) throws(IndexError) {

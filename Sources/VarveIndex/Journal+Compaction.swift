@@ -93,6 +93,7 @@ private struct SnapshotWriter: ~Copyable {
     /// Adds everything that the journal is there for.
     mutating func catalogue(of transaction: borrowing ReadTransaction) throws(IndexError) {
         try inlineBlobs(of: transaction)
+        try objects(of: transaction)
         var last: String?
         while true {
             let names = try transaction.repositories(after: last, limit: SnapshotWriter.page)
@@ -118,6 +119,33 @@ private struct SnapshotWriter: ~Copyable {
             }
             guard blobs.count == SnapshotWriter.page else { return }
             last = blobs.last?.digest
+        }
+    }
+
+    private mutating func objects(of transaction: borrowing ReadTransaction) throws(IndexError) {
+        var waiting: [ObjectPlace: AdoptionRow] = [:]
+        var lastSequence: UInt64?
+        while true {
+            let page = try transaction.adoptions(after: lastSequence, limit: SnapshotWriter.page)
+            for (_, row) in page { waiting[row.place] = row }
+            guard page.count == SnapshotWriter.page else { break }
+            lastSequence = page.last?.sequence
+        }
+        for (bucket, bucketRow) in try transaction.buckets() {
+            try add(.bucketCreated(bucket, at: bucketRow.createdMilliseconds))
+            for namespace in WriteTransaction.objectNamespaces {
+                var last: [UInt8]?
+                while true {
+                    let page = try transaction.objects(in: bucket, namespace, after: last, limit: SnapshotWriter.page)
+                    for (key, row) in page {
+                        let place = ObjectPlace(bucket: bucket, namespace: namespace, key: key)
+                        let adoption = waiting[place].flatMap { $0.version == row.version ? $0 : nil }
+                        try add(.objectPut(place, row, adopting: adoption?.digest))
+                    }
+                    guard page.count == SnapshotWriter.page else { break }
+                    last = page.last?.key
+                }
+            }
         }
     }
 

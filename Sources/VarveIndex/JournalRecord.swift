@@ -28,6 +28,14 @@ package enum JournalRecord: Sendable, Equatable {
     case tagSet(RepositoryName, Tag, TagRow)
     /// There is no such tag any more.
     case tagRemoved(RepositoryName, Tag)
+    /// A bucket exists.
+    case bucketCreated(String, at: UInt64)
+    /// A bucket is gone with everything in it.
+    case bucketRemoved(String)
+    /// An object is this from now on; with the digest that its key promises if it waits for being taken in as a blob.
+    case objectPut(ObjectPlace, ObjectRow, adopting: Digest?)
+    /// There is no such object any more.
+    case objectRemoved(ObjectPlace)
     /// Nothing: gives the journal something to write where a new segment should begin.
     case checkpoint
 }
@@ -45,6 +53,10 @@ enum JournalKind: UInt8, CaseIterable {
     case tagSet = 9
     case tagRemoved = 10
     case checkpoint = 11
+    case bucketCreated = 12
+    case bucketRemoved = 13
+    case objectPut = 14
+    case objectRemoved = 15
     case batchEnd = 65
     case snapshotBegin = 66
     case snapshotEnd = 67
@@ -63,6 +75,10 @@ extension JournalRecord {
         case .manifestRemoved: .manifestRemoved
         case .tagSet: .tagSet
         case .tagRemoved: .tagRemoved
+        case .bucketCreated: .bucketCreated
+        case .bucketRemoved: .bucketRemoved
+        case .objectPut: .objectPut
+        case .objectRemoved: .objectRemoved
         case .checkpoint: .checkpoint
         }
     }
@@ -102,6 +118,18 @@ extension JournalRecord {
         case .tagRemoved(let name, let tag):
             writer.string(name.description)
             writer.string(tag.description)
+        case .bucketCreated(let name, let milliseconds):
+            writer.string(name)
+            writer.varint(milliseconds)
+        case .bucketRemoved(let name):
+            writer.string(name)
+        case .objectPut(let place, let row, let digest):
+            writer.place(place)
+            writer.string(row.encoded(key: []))
+            writer.byte(digest == nil ? 0 : 1)
+            if let digest { writer.digest(digest) }
+        case .objectRemoved(let place):
+            writer.place(place)
         case .checkpoint:
             break
         }
@@ -133,6 +161,14 @@ extension JournalRecord {
             record = .tagSet(
                 try reader.repository(), try reader.tag(), try TagRow(decoding: try reader.string(), key: []))
         case .tagRemoved: record = .tagRemoved(try reader.repository(), try reader.tag())
+        case .bucketCreated: record = .bucketCreated(try reader.text(), at: try reader.varint())
+        case .bucketRemoved: record = .bucketRemoved(try reader.text())
+        case .objectPut:
+            let place = try reader.place()
+            let row = try ObjectRow(decoding: try reader.string(), key: [])
+            let isAdopting = try reader.byte() != 0
+            record = .objectPut(place, row, adopting: isAdopting ? try reader.digest() : nil)
+        case .objectRemoved: record = .objectRemoved(try reader.place())
         case .checkpoint: record = .checkpoint
         case .batchEnd, .snapshotBegin, .snapshotEnd: return nil
         }
@@ -155,6 +191,13 @@ extension JournalRecord {
         case .manifestRemoved(let name, let digest): try transaction.removeManifest(digest, in: name)
         case .tagSet(let name, let tag, let row): try transaction.setTag(tag, in: name, row)
         case .tagRemoved(let name, let tag): try transaction.removeTag(tag, in: name)
+        case .bucketCreated(let name, let milliseconds): try transaction.createBucket(name, at: milliseconds)
+        case .bucketRemoved(let name): try transaction.removeBucket(name)
+        case .objectPut(let place, let row, let digest):
+            // Its bucket may have been lost with a damaged part of the journal.
+            try transaction.createBucket(place.bucket, at: row.modifiedMilliseconds)
+            try transaction.putObject(at: place, row, adopting: digest)
+        case .objectRemoved(let place): try transaction.removeObject(at: place)
         case .checkpoint: break
         }
     }

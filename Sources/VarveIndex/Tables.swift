@@ -9,6 +9,7 @@ struct Tables: Sendable {
     enum Name: String, CaseIterable {
         case meta, blobs, inline, chunks, packs, packIDs, repositories, links, holders, manifests, tags, referrers
         case queue, queued, forwards
+        case buckets, objects, spools, objectBlobs, adoptions
 
         /// Flags beyond the default. The chunks' keys are numbers compared as such: a lookup takes a tenth less time
         /// than with byte strings of the same length.
@@ -30,6 +31,11 @@ struct Tables: Sendable {
     private(set) var queue: MDB_dbi = 0
     private(set) var queued: MDB_dbi = 0
     private(set) var forwards: MDB_dbi = 0
+    private(set) var buckets: MDB_dbi = 0
+    private(set) var objects: MDB_dbi = 0
+    private(set) var spools: MDB_dbi = 0
+    private(set) var objectBlobs: MDB_dbi = 0
+    private(set) var adoptions: MDB_dbi = 0
 
     /// Opens every table in `transaction`; makes those that are missing if `creating`.
     init(opening transaction: OpaquePointer, creating: Bool) throws(IndexError) {
@@ -62,6 +68,11 @@ struct Tables: Sendable {
             case .queue: queue
             case .queued: queued
             case .forwards: forwards
+            case .buckets: buckets
+            case .objects: objects
+            case .spools: spools
+            case .objectBlobs: objectBlobs
+            case .adoptions: adoptions
             }
         }
         set {
@@ -81,6 +92,11 @@ struct Tables: Sendable {
             case .queue: queue = newValue
             case .queued: queued = newValue
             case .forwards: forwards = newValue
+            case .buckets: buckets = newValue
+            case .objects: objects = newValue
+            case .spools: spools = newValue
+            case .objectBlobs: objectBlobs = newValue
+            case .adoptions: adoptions = newValue
             }
         }
     }
