@@ -5,6 +5,23 @@ internal import CLMDB
 internal import Glibc
 
 extension IndexEnvironment {
+    /// Walks over every page of the last commit as opening does. Reads and commits go on meanwhile, but pages that they
+    /// give back are not used again before it ends.
+    /// - Returns: What there is; nil if commits follow each other too fast.
+    /// - Throws: `corrupt` with the first thing that is wrong: the index must be made anew.
+    package func walkPages() throws(IndexError) -> IndexPages? {
+        for _ in 0..<16 {
+            do throws(IndexError) {
+                return try read { (transaction) throws(IndexError) in
+                    try PageWalk.run(path, transaction: UInt64(mdb_txn_id(transaction.access.handle)))
+                }
+            } catch {
+                guard error.reason == .returnCode(ESTALE) else { throw error }
+            }
+        }
+        return nil
+    }
+
     /// Version of the tables and rows that this module writes.
     static let formatVersion: UInt32 = 1
     static let formatKey = "format"
@@ -14,6 +31,11 @@ extension IndexEnvironment {
         _ path: String, _ options: Options
     ) throws(IndexError) -> (handle: OpaquePointer, tables: Tables) {
         try reserveLockFile(in: path, options)
+        if let file = try PageFile.open(in: path) {
+            _ = try PageMeta.current(of: file, transaction: nil, isAlone: !options.isReadOnly)
+        } else if options.isReadOnly {
+            throw .corrupt("index", "there is none")
+        }
         let handle = try openHandle(path, options)
         do throws(IndexError) {
             var cleared: Int32 = 0
@@ -21,6 +43,8 @@ extension IndexEnvironment {
             guard mdb_env_get_maxkeysize(handle) >= Key.maximumBytes else {
                 throw IndexError(.unsupportedVersion, call: "mdb_env_get_maxkeysize")
             }
+            let isSmall = try fileBytes(path) <= walkedAlwaysBytes
+            if options.walksPages || isSmall { try walk(handle, path) }
             let tables = try openTables(handle, options)
             // LMDB never syncs the directory in which it made its files.
             if !options.isReadOnly { try DurableDirectory.synchronize(path) }
@@ -28,6 +52,32 @@ extension IndexEnvironment {
         } catch {
             mdb_env_close(handle)
             throw explained(error, path)
+        }
+    }
+
+    /// An index up to here is walked over at every opening: that takes a fifth of a second at most, once it is in memory.
+    private static let walkedAlwaysBytes: UInt64 = 256 << 20
+
+    private static func fileBytes(_ path: String) throws(IndexError) -> UInt64 {
+        guard let file = try PageFile.open(in: path) else { return 0 }
+        return try file.byteCount()
+    }
+
+    /// Walks over all pages of the last commit, which a read transaction keeps from being written over meanwhile.
+    /// - Throws: `corrupt` with the first thing that is wrong. Nothing if other processes commit so often that no state can be
+    ///   taken hold of: then one of them has walked.
+    private static func walk(_ handle: OpaquePointer, _ path: String) throws(IndexError) {
+        for _ in 0..<16 {
+            var transaction: OpaquePointer?
+            try check(mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &transaction), "mdb_txn_begin")
+            guard let transaction else { throw IndexError(.returnCode(ENOMEM), call: "mdb_txn_begin") }
+            defer { mdb_txn_abort(transaction) }
+            do throws(IndexError) {
+                _ = try PageWalk.run(path, transaction: UInt64(mdb_txn_id(transaction)))
+                return
+            } catch {
+                guard error.reason == .returnCode(ESTALE) else { throw error }
+            }
         }
     }
 
@@ -79,14 +129,25 @@ extension IndexEnvironment {
         }
     }
 
+    private static func tableCount(_ transaction: OpaquePointer) throws(IndexError) -> Int {
+        var main: MDB_dbi = 0
+        try check(mdb_dbi_open(transaction, nil, 0, &main), "mdb_dbi_open")
+        var statistics = MDB_stat()
+        try check(mdb_stat(transaction, main, &statistics), "mdb_stat")
+        return Int(clamping: statistics.ms_entries)
+    }
+
     private static func openTables(_ handle: OpaquePointer, _ options: Options) throws(IndexError) -> Tables {
         var transaction: OpaquePointer?
         let flags = options.isReadOnly ? UInt32(MDB_RDONLY) : 0
         try check(mdb_txn_begin(handle, nil, flags, &transaction), "mdb_txn_begin")
         guard let transaction else { throw IndexError(.returnCode(ENOMEM), call: "mdb_txn_begin") }
         do throws(IndexError) {
+            let before = try tableCount(transaction)
             let tables = try Tables(opening: transaction, creating: !options.isReadOnly)
             let access = TransactionAccess(handle: transaction, tables: tables, fault: nil)
+            let number = UInt64(mdb_txn_id(transaction))
+            try access.checkStamp(options.isReadOnly ? number : number &- 1)
             if let found = try access.meta(formatKey) {
                 let version = try found.withUnsafeBufferPointer { (bytes) throws(IndexError) in
                     var reader = RowReader(UnsafeRawBufferPointer(bytes), of: "format version")
@@ -102,6 +163,7 @@ extension IndexEnvironment {
                 writer.fixed(formatVersion)
                 try access.setMeta(formatKey, writer.bytes)
             }
+            if try tableCount(transaction) != before { try access.stamp() }
             // Committing keeps the table handles open, in a read transaction too; it frees the transaction in any case.
             try check(mdb_txn_commit(transaction), "mdb_txn_commit")
             return tables

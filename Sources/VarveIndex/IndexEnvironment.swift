@@ -27,6 +27,8 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
         package var maximumMapSizeBytes: UInt64 = 16 << 40
         /// Read transactions at a time, of all processes.
         package var maxReaders: UInt32 = 1024
+        /// Walk over all pages before LMDB may touch them, however large the file is; a small one always is.
+        package var walksPages = true
 
         package init() {}
     }

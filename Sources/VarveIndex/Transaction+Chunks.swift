@@ -129,6 +129,7 @@ extension WriteTransaction {
             }
             inserted += 1
         }
+        if inserted > 0 { fault.hasChanges = true }
         return inserted
     }
 

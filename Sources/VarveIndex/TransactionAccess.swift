@@ -9,6 +9,8 @@ internal import Glibc
 final class TransactionFault {
     /// The first error that says the transaction, or the environment, is lost.
     private(set) var error: IndexError?
+    /// Whether anything was written: LMDB does not commit a transaction without changes.
+    var hasChanges = false
 
     /// Notes `returnCode` unless it is the caller's own mistake.
     func note(_ returnCode: Int32, _ call: StaticString) {
@@ -61,6 +63,7 @@ package struct TransactionAccess {
             var keyValue = MDB_val(lending: UnsafeRawBufferPointer(key))
             var data = MDB_val(lending: value)
             try check(mdb_put(handle, table, &keyValue, &data, 0), "mdb_put")
+            fault?.hasChanges = true
         }
     }
 
@@ -78,6 +81,7 @@ package struct TransactionAccess {
             let returnCode = mdb_del(handle, table, &keyValue, nil)
             if returnCode == MDB_NOTFOUND { return false }
             try check(returnCode, "mdb_del")
+            fault?.hasChanges = true
             return true
         }
     }
@@ -155,6 +159,7 @@ struct Cursor: ~Copyable {
     /// Removes the current row.
     func deleteCurrent() throws(IndexError) {
         try access.check(mdb_cursor_del(handle, 0), "mdb_cursor_del")
+        access.fault?.hasChanges = true
     }
 
     private func move(_ key: [UInt8], _ operation: MDB_cursor_op) throws(IndexError) -> Row? {

@@ -51,7 +51,8 @@ private struct WriteHandle: ~Copyable {
 package struct WriteTransaction: ~Copyable, IndexTransaction {
     private let handle: WriteHandle
     private let tables: Tables
-    private let fault: TransactionFault
+    let fault: TransactionFault
+    private let isNested: Bool
     /// Collects the catalogue changes of the transaction; nil where nothing is journalled.
     let journal: JournalBuffer?
 
@@ -65,6 +66,7 @@ package struct WriteTransaction: ~Copyable, IndexTransaction {
     ) throws(IndexError) {
         handle = try WriteHandle(environment.handle, parent: nil, fault)
         tables = environment.tables
+        isNested = false
         self.fault = fault
         self.journal = journal
     }
@@ -73,12 +75,14 @@ package struct WriteTransaction: ~Copyable, IndexTransaction {
     init(nestedIn parent: borrowing WriteTransaction, _ environment: borrowing IndexEnvironment) throws(IndexError) {
         handle = try WriteHandle(environment.handle, parent: parent.handle.pointer, parent.fault)
         tables = parent.tables
+        isNested = true
         fault = parent.fault
         journal = parent.journal
     }
 
     /// Commits; a failure is noted as the transaction's fault, too.
     consuming func commit() throws(IndexError) {
+        if !isNested, fault.hasChanges { try access.stamp() }
         let fault = fault
         let returnCode = handle.commit()
         fault.note(returnCode, "mdb_txn_commit")
