@@ -101,7 +101,7 @@ let package = Package(
             path: "Sources/varve-tool", swiftSettings: strict),
 
         // For tests and benchmarks only.
-        module("VarveTestKit", ["VarveModel", "VarveCodec", "VarveDrivers", "VarveEngine", nioCore]),
+        module("VarveTestKit", ["VarveModel", "VarveCodec", "VarveDrivers", "VarveEngine", nioCore, concurrencyHelpers]),
         .target(name: "VarveRig", dependencies: ["COpenSSL"], path: "Benchmarks/Rig", swiftSettings: strict),
 
         tests("VarveModel", []),

@@ -144,3 +144,16 @@ extension Store {
         return found
     }
 }
+
+/// A part of a file; fewer bytes if it ends before.
+func readFile(_ descriptor: CInt, at offset: UInt64, count: Int) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+        while initialized < count {
+            let done = pread(
+                descriptor, buffer.baseAddress.map { $0 + initialized }, count - initialized,
+                off_t(offset) + off_t(initialized))
+            if done <= 0 { return }
+            initialized += done
+        }
+    }
+}
