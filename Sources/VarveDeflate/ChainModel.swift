@@ -19,6 +19,8 @@ final class ChainModel: TokenModel {
     ]
     private static let window = 32768
     private static let mask = 32767
+    /// Stands for no position: farther back than any match reaches, wherever the text begins.
+    private static let never = Int32(-1 << 30)
     /// No match reaches farther back: the window less the text that must lie ahead.
     private static let farthest = 32768 - 262
     /// A match of three bytes farther back than this costs more than three literals.
@@ -58,9 +60,9 @@ final class ChainModel: TokenModel {
         shift = (bits + 2) / 3
         hashMask = 1 << bits - 1
         head = .allocate(capacity: 1 << 16)
-        head.initialize(repeating: -1, count: 1 << 16)
+        head.initialize(repeating: Self.never, count: 1 << 16)
         previous = .allocate(capacity: Self.window)
-        previous.initialize(repeating: -1, count: Self.window)
+        previous.initialize(repeating: Self.never, count: Self.window)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -73,13 +75,14 @@ final class ChainModel: TokenModel {
     }
 
     var position: Int { holdsByte ? at - 1 : at }
+    private(set) var steps = 0
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
         self.at = at
         self.origin = origin
         inserted = at - history
-        head.update(repeating: -1, count: Int(hashMask) + 1)
+        head.update(repeating: Self.never, count: Int(hashMask) + 1)
         holdsByte = false
         matchLength = 2
         matchStart = 0
@@ -133,6 +136,7 @@ final class ChainModel: TokenModel {
                 && UnsafeRawPointer(text).loadUnaligned(as: UInt16.self) == opening
             {
                 let length = Matching.length(scan, text, most)
+                steps &+= length &>> 4
                 if length > best {
                     start = candidate
                     best = length
@@ -140,8 +144,22 @@ final class ChainModel: TokenModel {
                     ending = UnsafeRawPointer(scan + (best &- 1)).loadUnaligned(as: UInt16.self)
                 }
             }
-            candidate = Int(previous[candidate & Self.mask])
             tries &-= 1
+            steps &+= 1
+            var following = Int(previous[candidate & Self.mask])
+            if following == candidate &- 1 && lazy && best >= 3 {
+                var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: start)
+                let ends = RunSkip.skip(plain, position, most: most, enough: enough, lowest: limit &+ 1, &search)
+                if search.best > best {
+                    best = search.best
+                    start = search.start
+                    ending = UnsafeRawPointer(scan + (best &- 1)).loadUnaligned(as: UInt16.self)
+                }
+                if ends { break }
+                tries = search.tries
+                if search.candidate != candidate { following = Int(previous[search.candidate & Self.mask]) }
+            }
+            candidate = following
         } while candidate > limit && tries > 0
         return best
     }
@@ -161,7 +179,7 @@ final class ChainModel: TokenModel {
                 matchLength = 2
                 return
             }
-            var first = -1
+            var first = Int(Self.never)
             if lookahead >= 3 {
                 insert(before: at)
                 let slot = hash(text, at)

@@ -21,6 +21,7 @@ final class GenericModel: TokenModel {
     private var plain: UnsafePointer<UInt8>
     private let nothing: UnsafeMutablePointer<UInt8>
     private(set) var position = 0
+    private(set) var steps = 0
     private var inserted = 0
     private var historyStart = 0
     private var lastWasMatch = 0
@@ -98,16 +99,31 @@ final class GenericModel: TokenModel {
         while candidate >= lowest && candidate < at && tries > 0 {
             if plain[candidate + best] == plain[at + best] {
                 let length = matchLength(at, candidate, most)
+                steps &+= length &>> 4
                 if length > best {
                     best = length
                     bestDistance = at - candidate
                     if length == most { break }
                 }
             }
-            let following = Int(previous[candidate & (Self.window - 1)])
+            var following = Int(previous[candidate & (Self.window - 1)])
             if following >= candidate { break }
-            candidate = following
             tries &-= 1
+            steps &+= 1
+            if following == candidate &- 1 && bestDistance != 0 {
+                var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: 0)
+                let ends = RunSkip.skip(plain, at, most: most, enough: most, lowest: lowest, &search)
+                if search.best > best {
+                    best = search.best
+                    bestDistance = at - search.start
+                }
+                if ends { break }
+                tries = search.tries
+                candidate = search.candidate
+                following = Int(previous[candidate & (Self.window - 1)])
+                if following >= candidate { break }
+            }
+            candidate = following
         }
         return bestDistance == 0 ? (0, 0) : (best, bestDistance)
     }
@@ -197,10 +213,11 @@ final class GenericModel: TokenModel {
             var knownRank = -1
             if O.isWriting {
                 var walk = candidate
-                var steps = tries
+                var left = tries
                 // The position itself may already be in the chain.
                 if walk >= at { walk = Int(previous[walk & (Self.window - 1)]) }
-                while walk >= lowest && walk < at && steps > 0 {
+                while walk >= lowest && walk < at && left > 0 {
+                    steps &+= 1
                     if at - walk != distance && matchLength(at, walk, most) >= 3 {
                         if at - walk == knownDistance {
                             knownRank = rank
@@ -211,7 +228,7 @@ final class GenericModel: TokenModel {
                     let following = Int(previous[walk & (Self.window - 1)])
                     if following >= walk { break }
                     walk = following
-                    steps &-= 1
+                    left &-= 1
                 }
             }
             let ranked = codeNumber(&oracle, p + 64, knownRank < 0 ? 0 : knownRank &+ 1)
@@ -223,6 +240,7 @@ final class GenericModel: TokenModel {
                 realDistance = 0
                 if candidate >= at { candidate = Int(previous[candidate & (Self.window - 1)]) }
                 while candidate >= lowest && candidate < at && tries > 0 {
+                    steps &+= 1
                     if at - candidate != distance && matchLength(at, candidate, most) >= 3 {
                         found &+= 1
                         if found == ranked {

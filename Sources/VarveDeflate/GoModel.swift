@@ -17,6 +17,8 @@ final class GoModel: TokenModel {
     ]
     private static let window = 32768
     private static let mask = 32767
+    /// Stands for no position: farther back than any match reaches, wherever the text begins.
+    private static let never = Int32(-1 << 30)
     private static let hashBits: UInt32 = 17
     /// The text that must lie ahead before the encoder goes on without a flush.
     private static let lookaheadWanted = 262
@@ -38,7 +40,7 @@ final class GoModel: TokenModel {
     private var distance = 0
     /// Where the window in memory starts.
     private var base = 0
-    private var chainHead = -1
+    private var chainHead = Int(GoModel.never)
 
     init(_ parameters: Parameters) {
         let level = min(max(parameters.level, 2), 9)
@@ -49,9 +51,9 @@ final class GoModel: TokenModel {
         skip = row.skip
         lazy = level > 3
         head = .allocate(capacity: 1 << Self.hashBits)
-        head.initialize(repeating: -1, count: 1 << Self.hashBits)
+        head.initialize(repeating: Self.never, count: 1 << Self.hashBits)
         previous = .allocate(capacity: Self.window)
-        previous.initialize(repeating: -1, count: Self.window)
+        previous.initialize(repeating: Self.never, count: Self.window)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -64,15 +66,16 @@ final class GoModel: TokenModel {
     }
 
     var position: Int { holdsByte ? at - 1 : at }
+    private(set) var steps = 0
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
         self.at = at
-        head.update(repeating: -1, count: 1 << Self.hashBits)
+        head.update(repeating: Self.never, count: 1 << Self.hashBits)
         holdsByte = false
         length = 3
         distance = 0
-        chainHead = -1
+        chainHead = Int(Self.never)
         // Slides before this place; the one that may be due here is left to the loop.
         base = origin + max((at - origin - 65_275) / Self.window, 0) * Self.window
         var next = at - history
@@ -115,6 +118,7 @@ final class GoModel: TokenModel {
             let text = plain + candidate
             if text[best] == ending {
                 let n = Matching.length(text, scan, most)
+                steps &+= n &>> 4
                 if n > best && (n > 4 || position &- candidate <= 4096) {
                     best = n
                     found = position &- candidate
@@ -123,9 +127,26 @@ final class GoModel: TokenModel {
                 }
             }
             if candidate == lowest { break }
-            candidate = Int(previous[candidate & Self.mask])
-            if candidate < lowest { break }
             tries &-= 1
+            steps &+= 1
+            var following = Int(previous[candidate & Self.mask])
+            if following == candidate &- 1 && lazy && best >= 4 {
+                var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: 0)
+                let ends = RunSkip.skip(plain, position, most: most, enough: enough, lowest: lowest, &search)
+                if search.best > best {
+                    best = search.best
+                    found = position &- search.start
+                    ending = scan[best]
+                }
+                if ends { break }
+                tries = search.tries
+                if search.candidate != candidate {
+                    if search.candidate == lowest { break }
+                    following = Int(previous[search.candidate & Self.mask])
+                }
+            }
+            candidate = following
+            if candidate < lowest { break }
         }
         if found == 0 { return 0 }
         distance = found

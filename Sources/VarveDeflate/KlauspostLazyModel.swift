@@ -13,6 +13,8 @@ final class KlauspostLazyModel: TokenModel {
 
     private static let window = 32768
     private static let mask = 32767
+    /// Stands for no position: farther back than any match reaches, wherever the text begins.
+    private static let never = Int32(-1 << 30)
     private static let levels: [(lazy: Int, nice: Int, chain: Int)] = [(12, 16, 24), (30, 40, 64), (258, 258, 1024)]
 
     private let parameters: Parameters
@@ -31,7 +33,7 @@ final class KlauspostLazyModel: TokenModel {
     private var holdsByte = false
     private var length = 3
     private var distance = 0
-    private var chainHead = -1
+    private var chainHead = Int(KlauspostLazyModel.never)
     /// Literals since the last match, modulo 65536.
     private var quiet = 0
     /// Where the window in memory starts.
@@ -47,9 +49,9 @@ final class KlauspostLazyModel: TokenModel {
         nice = row.nice
         chain = row.chain
         head = .allocate(capacity: 1 << 17)
-        head.initialize(repeating: -1, count: 1 << 17)
+        head.initialize(repeating: Self.never, count: 1 << 17)
         previous = .allocate(capacity: Self.window)
-        previous.initialize(repeating: -1, count: Self.window)
+        previous.initialize(repeating: Self.never, count: Self.window)
         counts = .allocate(capacity: 256)
         counts.initialize(repeating: 0, count: 256)
         literalBits = .allocate(capacity: 256)
@@ -68,17 +70,19 @@ final class KlauspostLazyModel: TokenModel {
     }
 
     var position: Int { holdsByte ? at - 1 : at }
+    private(set) var steps = 0
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
         self.at = at
-        head.update(repeating: -1, count: 1 << 17)
+        head.update(repeating: Self.never, count: 1 << 17)
         holdsByte = false
         length = 3
         distance = 0
-        chainHead = -1
+        chainHead = Int(Self.never)
         quiet = 0
-        owedMatch = false
+        owedLength = 0
+        skips = -1
         base = origin + max((at - origin - 65_275) / Self.window, 0) * Self.window
         historyNext = at - history
         // A dictionary's last three bytes never get into the chains; in mid-stream they are there.
@@ -133,6 +137,7 @@ final class KlauspostLazyModel: TokenModel {
             let text = plain + candidate
             if text[best] == ending {
                 let n = Matching.length(text, scan, most)
+                steps &+= n &>> 4
                 if n > best {
                     var accepted = true
                     if chain > 100 {
@@ -157,6 +162,7 @@ final class KlauspostLazyModel: TokenModel {
             candidate = Int(previous[candidate & Self.mask])
             if candidate < lowest { break }
             tries &-= 1
+            steps &+= 1
         }
         if found == 0 { return 0 }
         distance = found
@@ -171,6 +177,10 @@ final class KlauspostLazyModel: TokenModel {
             historyNext &+= 1
         }
         while left > 0 && (holdsByte ? at - 1 : at) < stopAt {
+            if owedLength > 0 {
+                settle(&oracle, &left, stopAt, min(base &+ 65_536, inputEnd) &- 3)
+                continue
+            }
             if inputEnd <= at {
                 if !holdsByte { return }
                 _ = oracle.next(UInt32(text[at &- 1]), literal: text[at &- 1], limit: 1)
@@ -187,6 +197,10 @@ final class KlauspostLazyModel: TokenModel {
             let windowEnd = min(base &+ 65_536, inputEnd)
             if !estimated { estimate(windowEnd) }
             let insertEnd = windowEnd &- 3
+            if skips >= 0 {
+                skipAhead(&oracle, &left, stopAt, windowEnd)
+                continue
+            }
             let lookahead = windowEnd &- at
             if at < insertEnd { visit(at) }
             var previousLength = length
@@ -199,35 +213,10 @@ final class KlauspostLazyModel: TokenModel {
                 if found > 0 { length = found }
             }
             if previousLength >= 4 && length <= previousLength {
-                let owed = lookFarther(&previousLength, &previousDistance, lookahead, lowest, insertEnd)
-                var inStep = true
-                for _ in 0..<owed {
-                    let start = at &- 1
-                    let real = oracle.next(UInt32(text[start]), literal: text[start], limit: stopAt &- start)
-                    left &-= 1
-                    if Token.isMatch(real) {
-                        take(real, start, insertEnd)
-                        inStep = false
-                        break
-                    }
-                    at &+= 1
-                    if at < insertEnd { visit(at) }
-                    if left == 0 || at &- 1 >= stopAt {
-                        // A block ends among the bytes owed: the match is what is held back now.
-                        length = previousLength
-                        distance = previousDistance
-                        owedMatch = true
-                        holdsByte = true
-                        inStep = false
-                        break
-                    }
-                }
-                if !inStep { continue }
-                let start = at &- 1
-                let token = Token.match(length: previousLength, distance: previousDistance)
-                let real = oracle.next(token, literal: text[start], limit: stopAt &- start)
-                left &-= 1
-                take(real, start, insertEnd)
+                owed = lookFarther(&previousLength, &previousDistance, lookahead, lowest, insertEnd)
+                owedLength = previousLength
+                owedDistance = previousDistance
+                settle(&oracle, &left, stopAt, insertEnd)
                 continue
             }
             if length >= 4 { quiet = 0 }
@@ -246,12 +235,16 @@ final class KlauspostLazyModel: TokenModel {
                 continue
             }
             at &+= 1
-            if quiet > chain { skipAhead(&oracle, &left, stopAt, windowEnd) }
+            if quiet > chain { skips = 1 &+ (quiet &- chain) &>> 6 }
         }
     }
 
-    /// Whether the match held back was already improved and waits only for bytes before it.
-    private var owedMatch = false
+    /// The match that is about to go out, no length for none, and how many literals before it.
+    private var owedLength = 0
+    private var owedDistance = 0
+    private var owed = 0
+    /// Literals that still go out without a search; negative for none.
+    private var skips = -1
 
     /// Looks at the end of the match held back for one that begins up to two bytes later and ends farther on.
     /// - Returns: How many bytes before it go out as literals.
@@ -259,10 +252,6 @@ final class KlauspostLazyModel: TokenModel {
     private func lookFarther(
         _ bestLength: inout Int, _ bestDistance: inout Int, _ lookahead: Int, _ lowest: Int, _ insertEnd: Int
     ) -> Int {
-        if owedMatch {
-            owedMatch = false
-            return 0
-        }
         let start = at &- 1
         if bestLength >= 256 || start &+ bestLength >= insertEnd { return 0 }
         let end = min(lookahead, 260) &+ start
@@ -279,31 +268,53 @@ final class KlauspostLazyModel: TokenModel {
         return 0
     }
 
+    /// Proposes the literals owed and the match behind them, or as many of these as a block has room for.
+    @inline(__always)
+    private func settle<O: TokenOracle>(_ oracle: inout O, _ left: inout Int, _ stopAt: Int, _ insertEnd: Int) {
+        while left > 0 && at &- 1 < stopAt {
+            let start = at &- 1
+            var token = UInt32(plain[start])
+            if owed == 0 { token = Token.match(length: owedLength, distance: owedDistance) }
+            let real = oracle.next(token, literal: plain[start], limit: stopAt &- start)
+            left &-= 1
+            if owed == 0 || real != token {
+                owedLength = 0
+                take(real, start, insertEnd)
+                return
+            }
+            owed &-= 1
+            at &+= 1
+            if at < insertEnd { visit(at) }
+        }
+        holdsByte = true
+    }
+
     /// After many literals: more of them, without a search.
     private func skipAhead<O: TokenOracle>(_ oracle: inout O, _ left: inout Int, _ stopAt: Int, _ windowEnd: Int) {
         let insertEnd = windowEnd &- 3
-        var steps = 1 &+ (quiet &- chain) &>> 6
         while true {
-            let isLast = steps == 0 || at >= windowEnd &- 1
+            let isLast = skips == 0 || at >= windowEnd &- 1
             let start = at &- 1
             if left <= 0 || start >= stopAt {
-                // A block ends here; what follows in the encoder is the same again from the next position.
+                // A block ends here, which the encoder does not notice.
                 return
             }
             let token = UInt32(plain[start])
             let real = oracle.next(token, literal: plain[start], limit: stopAt &- start)
             left &-= 1
             if real != token {
+                skips = -1
                 take(real, start, insertEnd)
                 return
             }
             if isLast {
                 holdsByte = false
+                skips = -1
                 return
             }
             if at < insertEnd { visit(at) }
             at &+= 1
-            steps &-= 1
+            skips &-= 1
         }
     }
 

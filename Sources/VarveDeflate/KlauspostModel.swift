@@ -28,6 +28,8 @@ final class KlauspostModel: TokenModel {
     static let margin = 11
     /// Shorter input before a flush is not searched and forgets the past.
     static let pieceMin = 128
+    /// No match is longer than a piece of the encoder's (those that a plan has against the rule may be longer).
+    private static let longest = 65_535
     private static let never = Int32(-1 << 30)
 
     let parameters: Parameters
@@ -48,6 +50,7 @@ final class KlauspostModel: TokenModel {
 
     private(set) var plain: UnsafePointer<UInt8>
     private(set) var position = 0
+    private(set) var steps = 0
     /// No text before this is known.
     private(set) var floor = 0
 
@@ -146,10 +149,12 @@ final class KlauspostModel: TokenModel {
     func length(_ a: Int, _ b: Int, _ end: Int) -> Int {
         Matching.length(plain + a, plain + b, min(254, end &- a))
     }
-    /// Length of the match without a bound but the piece's end.
+    /// Length of the match without a bound but the piece's end, and that of pieces.
     @inline(__always)
     func lengthLong(_ a: Int, _ b: Int, _ end: Int) -> Int {
-        Matching.length(plain + a, plain + b, end &- a)
+        let n = Matching.length(plain + a, plain + b, min(end &- a, Self.longest))
+        steps &+= n &>> 5
+        return n
     }
 
     @inline(__always)

@@ -8,6 +8,8 @@
 protocol BinaryCoder {
     /// Whether the values passed in are the truth (true) or are ignored (false).
     static var isWriting: Bool { get }
+    /// Bytes written so far, about; 0 when reading.
+    var size: Int { get }
 
     /// Codes one decision under the adaptive probability at `probability` (of a zero, in 1/65536).
     mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int
@@ -134,6 +136,7 @@ struct BinaryEncoder: BinaryCoder {
 struct BinaryDecoder: BinaryCoder {
     static var isWriting: Bool { false }
 
+    var size: Int { 0 }
     private var next: UnsafePointer<UInt8>
     private let end: UnsafePointer<UInt8>
     private var range: UInt32 = 0xffff_ffff

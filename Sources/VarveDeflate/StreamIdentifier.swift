@@ -16,21 +16,33 @@ struct StreamIdentifier {
     }
 }
 
-/// The decoded beginning of a stream, or of a member of it.
+/// A decoded stretch of a stream: its beginning, or some of its middle.
 struct StreamPrefix {
+    /// Plain bytes of a short look at a model, enough only together with so many compressed ones.
+    private static let glancePlain = 160_000
+    private static let glanceCompressed = 40_000
+    private static let elementsMax = 20_000
+    /// Search steps for a look at a model: less than a second.
+    private static let stepsMax = 400 << 20
+
     private let plain: PlainBuffer
     private let tokens: TokenBuffer
     private var elements: [StreamElement] = []
     /// Where input is known to have ended, from the start of all plain bytes.
     private var endings: [Int] = []
     private var complete = false
-    /// Where the member begins.
+    /// The segment that the stretch would be, for a model: where it begins and what the model knows there.
+    private let segment: (StreamParameters) -> DeflatePlan.Segment
     private let start: Int
     private let compressedBytes: Int
+    /// The elements of a short look, and of a long one.
+    private var glance: [StreamElement] = []
+    private var sample: [StreamElement] = []
 
     init(_ scanner: inout StreamScanner) throws {
         plain = scanner.reader.plain
         tokens = scanner.reader.tokens
+        segment = { _ in DeflatePlan.Segment() }
         start = 0
         while true {
             guard let element = try scanner.next() else {
@@ -41,41 +53,99 @@ struct StreamPrefix {
             if case .block(let block) = element, block.isMarker || block.isFinal {
                 endings.append(block.plainStart + block.plainCount)
             }
-            if plain.end > DeflateAnalyzer.prefixBytes || elements.count > 20_000 { break }
+            let compressed = scanner.reader.bitPosition / 8
+            let isEnough = plain.end > DeflateAnalyzer.prefixBytes && compressed > 4 * Self.glanceCompressed
+            if isEnough || plain.end > DeflateAnalyzer.prefixMost || elements.count > Self.elementsMax { break }
         }
         compressedBytes = scanner.reader.bitPosition / 8
+        takeSamples()
     }
 
-    /// A stretch of a stream that is being analysed; it begins with a member's first block.
-    init(_ reader: InflateReader, _ elements: [StreamElement], endings: [Int], start: Int, compressedBytes: Int) {
+    /// A stretch of a stream that is being analysed; it begins with a block.
+    /// - Parameter segment: How a segment that begins there gets at a model's state.
+    init(
+        _ reader: InflateReader, _ elements: [StreamElement], endings: [Int], compressedBytes: Int, start: Int,
+        segment: @escaping (StreamParameters) -> DeflatePlan.Segment
+    ) {
         plain = reader.plain
         tokens = reader.tokens
         self.elements = elements
         self.endings = endings.filter { $0 > start }
+        self.segment = segment
         self.start = start
         self.compressedBytes = compressedBytes
+        takeSamples()
     }
 
-    /// What describing the first `plainMost` bytes costs, in bytes, and how often the model is wrong on the way.
-    private func cost(_ parameters: StreamParameters, plainMost: Int) -> (bytes: Int, departures: Int) {
-        var count = 0
-        var end = start
+    private mutating func takeSamples() {
+        glance = sampled(plainMost: Self.glancePlain, compressedMin: Self.glanceCompressed)
+        sample = sampled(plainMost: DeflateAnalyzer.prefixBytes, compressedMin: 4 * Self.glanceCompressed)
+    }
+
+    /// The first elements, up to the block with which there are enough plain and compressed bytes. Of a block that is far
+    /// longer than wanted only the tokens wanted are taken, as a block of fixed codes.
+    private func sampled(plainMost: Int, compressedMin: Int) -> [StreamElement] {
+        var result: [StreamElement] = []
+        var firstBit: Int?
         for element in elements {
-            if case .block(let block) = element {
-                if count > 2 && block.plainStart + block.plainCount - start > plainMost { break }
-                end = block.plainStart + block.plainCount
+            guard case .block(let block) = element else {
+                result.append(element)
+                continue
             }
-            count += 1
+            let bit = firstBit ?? block.bitStart
+            firstBit = bit
+            let before = block.plainStart - start
+            if before >= plainMost && block.bitStart - bit >= compressedMin * 8 { break }
+            if before >= DeflateAnalyzer.prefixMost { break }
+            if block.kind != .stored && block.plainCount > 2 * plainMost
+                && (block.tokenCount > compressedMin || block.plainCount > DeflateAnalyzer.prefixMost)
+            {
+                result.append(.block(shortened(block, tokens: compressedMin, plain: DeflateAnalyzer.prefixMost)))
+                break
+            }
+            result.append(element)
         }
+        return result
+    }
+
+    /// The beginning of a block as one of its own.
+    private func shortened(_ block: DeflateBlock, tokens tokensMost: Int, plain plainMost: Int) -> DeflateBlock {
+        var result = block
+        result.kind = .fixed
+        result.isFinal = false
+        result.header = nil
+        result.plainCount = 0
+        result.tokenCount = 0
+        result.matchCount = 0
+        while result.tokenCount < min(tokensMost, block.tokenCount) && result.plainCount < plainMost {
+            let token = tokens.base[block.tokenStart + result.tokenCount]
+            result.plainCount += Token.span(token)
+            if Token.isMatch(token) { result.matchCount += 1 }
+            result.tokenCount += 1
+        }
+        return result
+    }
+
+    /// What describing a sample costs, in bytes, and how often the model is wrong on the way.
+    /// - Parameter most: Above so many bytes the number does not matter.
+    private func cost(
+        _ parameters: StreamParameters, _ sample: [StreamElement], most: Int
+    ) -> (bytes: Int, departures: Int, steps: Int) {
+        var end = start
+        for case .block(let block) in sample { end = block.plainStart + block.plainCount }
         let origin = plain.origin
+        let from = segment(parameters)
         let geometry = SegmentGeometry(
-            start: start - origin, end: end - origin, available: min(end + DeflatePlan.lookahead, plain.end) - origin)
+            start: start - origin, end: end - origin, available: min(end + DeflatePlan.lookahead, plain.end) - origin,
+            lead: from.lead, history: from.history, age: from.age)
+        if geometry.start < geometry.lead + geometry.history { return (Int.max / 4, Int.max / 4, 0) }
         let walk = parameters.model.makeWalk(parameters)
         let (blocks, tokens) = walk.write(
-            elements[0..<count], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
-            tokens: tokens.base, endings: endings.map { $0 - origin }[...])
-        if walk.unrepresentable { return (Int.max / 4, Int.max / 4) }
-        return (blocks.count + tokens.count, walk.corrections)
+            sample[...], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
+            tokens: tokens.base, endings: endings.map { $0 - origin }[...],
+            effort: Effort(bytesMax: most, stepsMax: Self.stepsMax))
+        if walk.unrepresentable || walk.gaveUp != nil { return (Int.max / 4, Int.max / 4, walk.steps) }
+        return (blocks.count + tokens.count, walk.corrections, walk.steps)
     }
 
     /// The commonest value of at least half of the list, if it stands for three or more.
@@ -170,24 +240,37 @@ struct StreamPrefix {
         return result
     }
 
-    /// The parameters that describe the prefix best.
-    func best() -> StreamParameters {
+    /// The parameters that describe the stretch best.
+    /// - Parameters:
+    ///   - rival: Other parameters to be compared with, and to be kept if nothing is better.
+    ///   - keepsUnits: Whether the rival's input units are right.
+    func best(against rival: StreamParameters? = nil, keepsUnits: Bool = false) -> StreamParameters {
         // A short look at every model, then the whole prefix for those that did best.
         var trials: [(cost: Int, parameters: StreamParameters)] = []
+        var shortest = Int.max / 4
+        var mostSteps = 0
         for family in families() {
             var fits = false
             for trial in family {
-                let found = cost(trial, plainMost: 160_000)
+                let found = cost(trial, glance, most: shortest + shortest / 3 + 64)
                 if found.departures == 0 { fits = true }
+                shortest = min(shortest, found.bytes)
+                if found.bytes < Int.max / 4 { mostSteps = max(mostSteps, found.steps) }
                 trials.append((found.bytes, trial))
             }
             if fits { break }
         }
         trials.sort { $0.cost < $1.cost }
-        let shortest = trials.first?.cost ?? 0
+        // What is slow over the glance would be far too slow over ten times as much.
+        let sample = mostSteps > Self.stepsMax / 8 ? glance : self.sample
         var best = StreamParameters()
         var bestCost = Int.max
         var units = unitGuesses()
+        if let rival {
+            best = rival
+            bestCost = cost(rival, sample, most: Int.max).bytes
+            if keepsUnits { units = [(rival.unitSize, rival.unitDictionary)] }
+        }
         var perfect = 0
         for trial in trials.prefix(8) where trial.cost <= shortest + shortest / 3 + 64 {
             // zlib and GNU gzip search alike and differ in where blocks end: one more may be better still.
@@ -198,7 +281,7 @@ struct StreamPrefix {
                 var parameters = trial.parameters
                 parameters.unitSize = unit.size
                 parameters.unitDictionary = unit.dictionary
-                let found = cost(parameters, plainMost: Int.max)
+                let found = cost(parameters, sample, most: bestHere)
                 if found.bytes < bestHere {
                     bestHere = found.bytes
                     bestUnit = unit
@@ -218,7 +301,7 @@ struct StreamPrefix {
         // Not convincing: see what the generic predictor makes of it.
         if bestCost > compressedBytes / 400 {
             let generic = bestGeneric()
-            if cost(generic, plainMost: Int.max).bytes < bestCost { best = generic }
+            if cost(generic, sample, most: bestCost).bytes < bestCost { best = generic }
         }
         return best
     }
@@ -235,7 +318,7 @@ struct StreamPrefix {
                     trial.tree = tree
                     trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))
                     if tree != .zlib && depth != 16 { continue }
-                    let found = cost(trial, plainMost: 400_000).bytes
+                    let found = cost(trial, glance, most: Int.max).bytes
                     if bestCost == Int.max || found * 100 < bestCost * 98 {
                         bestCost = found
                         best = trial

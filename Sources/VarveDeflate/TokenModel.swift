@@ -13,6 +13,10 @@ protocol TokenModel: AnyObject {
     /// Where the next token starts.
     var position: Int { get }
 
+    /// Search steps since the model was made: chain entries looked at and the like, each some nanoseconds. A measure of
+    /// time that is the same on every machine.
+    var steps: Int { get }
+
     /// Proposes tokens to the oracle until `maxTokens` are made or the next token would start at `stopAt` or later; no token
     /// reaches past `stopAt`. Text ends for the search at `inputEnd` (at least `stopAt`), where pending output is flushed.
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int)

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// One run over a file: decodes, cuts segments, describes each.
+struct AnalysisPass {
+    private static let kept = 620 << 10
+
+    private let source: CompressedReader
+    private var scanner: StreamScanner
+    private var walk: any SegmentCoding
+    /// What the segment in progress follows.
+    private var parameters: StreamParameters
+    private var plan = DeflatePlan()
+    private var payloads: [UInt8] = []
+    private var elements: [StreamElement] = []
+    /// Where the input is known to have ended.
+    private var endings: [Int] = []
+    private var segment = DeflatePlan.Segment()
+    private var segmentBit = 0
+    /// Where it begins, for whatever model.
+    private var place = SegmentPlace()
+    /// From so many segments on, another model may be looked for; how often that was in vain.
+    private var nextChoice = 0
+    private var choicesInVain = 0
+    /// Search steps of all segments so far: a reader takes as many.
+    private var stepsSpent = 0
+    private var summary = DeflateAnalyzer.Summary()
+
+    init(source: @escaping CompressedReader, parameters: StreamParameters) throws {
+        self.source = source
+        scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
+        plan.parameters = [parameters]
+        self.parameters = parameters
+        walk = parameters.model.makeWalk(parameters)
+        // Where no model fitted the beginning, one will hardly fit later.
+        if case .generic = parameters.model { nextChoice = 8 }
+    }
+
+    mutating func run(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> DeflateAnalyzer.Result {
+        let plain = scanner.reader.plain
+        var cut: Cut?
+        var memberCut: Cut?
+        while let element = try scanner.next() {
+            let before: Int
+            if case .block(let block) = element {
+                before = block.plainStart
+                if block.plainCount > 0 { cut = cut ?? cutBefore(block, &memberCut) }
+                if block.isMarker || block.isFinal { endings.append(block.plainStart + block.plainCount) }
+            } else {
+                before = plain.end
+            }
+            elements.append(element)
+            if plain.end > before {
+                try sink(UnsafeRawBufferPointer(start: plain.base + (before - plain.origin), count: plain.end - before))
+            }
+            if let found = cut, plain.end >= found.plain + DeflatePlan.lookahead, canJudge(found) {
+                try endSegment(at: found)
+                cut = nil
+                if let found = memberCut, found.plain <= segment.plainStart { memberCut = nil }
+            }
+        }
+        if let found = cut { try endSegment(at: found) }
+        try endSegment(at: Cut(index: elements.count, plain: plain.end, bit: scanner.reader.bitPosition), isLast: true)
+        plan.compressedCount = scanner.reader.bitPosition / 8
+        plan.plainCount = plain.end
+        summary.compressedBytes = plan.compressedCount
+        summary.plainBytes = plan.plainCount
+        summary.segments = plan.segments.count
+        summary.encoder = plan.parameters.map(\.model.name).joined(separator: "+")
+        let bytes = plan.encoded(payloads: payloads)
+        if tooLarge(bytes.count) { return .unsupported(reason: "corrections-too-large") }
+        return .plan(bytes, summary)
+    }
+
+    private func tooLarge(_ count: Int) -> Bool {
+        count > 1024 + scanner.reader.bitPosition / 8 * DeflateAnalyzer.planPercentMax / 100
+    }
+
+    /// A member that begins after so many plain bytes begins a segment, and so does one that turns out twice as long.
+    private static let memberMin = 256 << 10
+
+    /// Whether a segment ends before the block just read, or ends where the member began.
+    private func cutBefore(_ block: DeflateBlock, _ memberCut: inout Cut?) -> Cut? {
+        let here = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
+        let length = block.plainStart - segment.plainStart
+        if case .raw? = elements.last, length > 0 {
+            memberCut = nil
+            if length >= Self.memberMin { return here }
+            memberCut = here
+        }
+        if let found = memberCut, found.plain > segment.plainStart, block.plainStart - found.plain >= 2 * Self.memberMin
+        {
+            memberCut = nil
+            return found
+        }
+        return length >= parameters.model.segmentTarget ? here : nil
+    }
+
+    /// A place between two blocks where a segment may end.
+    private struct Cut {
+        /// Elements before it.
+        var index: Int
+        var plain: Int
+        var bit: Int
+    }
+
+    /// Ends the segment in progress at the cut, with another model if the one so far does badly; does nothing where the
+    /// model would not be in step behind the cut.
+    private mutating func endSegment(at cut: Cut, isLast: Bool = false) throws {
+        var next = isLast ? DeflatePlan.Segment() : restart(at: cut)
+        if next == nil { return }
+        var description = describe(0..<cut.index, segment, end: cut.plain)
+        let compressed = cut.bit >> 3 - segmentBit >> 3
+        if isDear(description.blocks.count + description.tokens.count, compressed), chooseModel(cut, compressed) {
+            next = isLast ? next : restart(at: cut)
+            description = describe(0..<cut.index, segment, end: cut.plain)
+        }
+        guard let next else { return }
+        if walk.unrepresentable { throw DeflateError("block-structure") }
+        if walk.gaveUp != nil { throw DeflateError("too-much-work") }
+        try finishSegment(cut, next: next, description)
+    }
+
+    /// Writes the segment in progress down and goes on to the next.
+    private mutating func finishSegment(
+        _ cut: Cut, next: DeflatePlan.Segment, _ description: (blocks: [UInt8], tokens: [UInt8])
+    ) throws {
+        segment.plainCount = cut.plain - segment.plainStart
+        if segment.plainCount > DeflatePlan.segmentPlainMax { throw DeflateError("segment-too-long") }
+        segment.compressedStart = segmentBit >> 3
+        segment.compressedCount = cut.bit >> 3 - segmentBit >> 3
+        segment.blocksCount = description.blocks.count
+        segment.tokensCount = description.tokens.count
+        payloads.append(contentsOf: description.blocks)
+        payloads.append(contentsOf: description.tokens)
+        stepsSpent += walk.steps
+        summary.corrections += walk.corrections
+        summary.correctionBytes += description.tokens.count
+        plan.segments.append(segment)
+        if payloads.count > 1 << 20 && tooLarge(payloads.count / 2) { throw DeflateError("corrections-too-large") }
+        place = placeBehind(cut)
+        let set = segment.parameters
+        segment = next
+        segment.parameters = set
+        segmentBit = cut.bit
+        if segment.phase != 0 {
+            var byte: UInt8 = 0
+            _ = try withUnsafeMutableBytes(of: &byte) { try source(segmentBit >> 3, $0) }
+            segment.phaseBits = Int(byte) & (1 << segment.phase - 1)
+        }
+        forget(cut.index)
+        endings.removeAll { $0 <= cut.plain - (1 << 20) }
+        scanner.reader.plain.drop(before: cut.plain - Self.kept)
+    }
+
+    // MARK: another model in mid-stream
+
+    /// Whether a description is longer than that of an encoder that is known.
+    private func isDear(_ count: Int, _ compressed: Int) -> Bool {
+        walk.unrepresentable || walk.gaveUp != nil || count > 256 + compressed / 250
+    }
+
+    /// Whether it is time to look for another model: seldom where that was in vain.
+    private var mayChoose: Bool { !plan.segments.isEmpty && plan.segments.count >= nextChoice }
+
+    /// Looks for a better model: the stream's beginning may have said little, a further member may have another encoder.
+    /// - Returns: Whether there is one; the segment in progress then begins with it.
+    private mutating func chooseModel(_ cut: Cut, _ compressed: Int) -> Bool {
+        if !mayChoose { return false }
+        let start = segment
+        let place = self.place
+        let prefix = StreamPrefix(
+            scanner.reader, Array(elements[0..<cut.index]), endings: endings, compressedBytes: compressed,
+            start: start.plainStart
+        ) { parameters in
+            var trial = start
+            if trial.age > 0 { place.start(&trial, parameters, runUps: 4) }
+            return trial
+        }
+        let found = prefix.best(against: parameters, keepsUnits: start.age > 0)
+        if found == parameters {
+            choicesInVain += 1
+            nextChoice = plan.segments.count + 1 << min(choicesInVain, 20)
+            return false
+        }
+        parameters = found
+        walk = found.model.makeWalk(found)
+        if segment.age > 0 { place.start(&segment, parameters, runUps: 4) }
+        if let index = plan.parameters.firstIndex(of: found) {
+            segment.parameters = index
+        } else {
+            segment.parameters = plan.parameters.count
+            plan.parameters.append(found)
+        }
+        return true
+    }
+
+    /// Describes elements as a segment with the given start.
+    private func describe(
+        _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int
+    ) -> (blocks: [UInt8], tokens: [UInt8]) {
+        let plain = scanner.reader.plain
+        let origin = plain.origin
+        let geometry = SegmentGeometry(
+            start: start.plainStart - origin, end: end - origin,
+            available: min(plain.end, end + DeflatePlan.lookahead) - origin, lead: start.lead, history: start.history,
+            age: start.age)
+        return walk.write(
+            elements[range], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
+            tokens: scanner.reader.tokens.base, endings: endings.map { $0 - origin }[...],
+            effort: Effort(stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent))
+    }
+
+    /// Drops elements and their tokens.
+    private mutating func forget(_ count: Int) {
+        var tokenEnd = 0
+        for element in elements[0..<count] {
+            if case .block(let block) = element { tokenEnd = block.tokenStart + block.tokenCount }
+        }
+        elements.removeFirst(count)
+        if tokenEnd == 0 { return }
+        scanner.reader.tokens.dropFirst(tokenEnd)
+        for index in elements.indices {
+            if case .block(var block) = elements[index] {
+                block.tokenStart -= min(tokenEnd, block.tokenStart)
+                elements[index] = .block(block)
+            }
+        }
+    }
+
+    /// How a segment that begins at the cut gets at its model's state; nil if another place is to be looked for, because
+    /// the model would not be in step here.
+    private func restart(at cut: Cut) -> DeflatePlan.Segment? {
+        let place = placeBehind(cut)
+        var next = DeflatePlan.Segment()
+        next.plainStart = cut.plain
+        next.age = cut.plain - place.member
+        next.phase = cut.bit & 7
+        place.start(&next, parameters, runUps: 1)
+        guard case .tokens = parameters.model.runUp else { return next }
+        // A longer run-up may be what it takes to be in step; else a later place; in the end, corrections.
+        var best = next
+        var fewest = Int.max
+        for runUps in [1, 2, 4] {
+            let lead = next.lead
+            place.start(&next, parameters, runUps: runUps)
+            if runUps > 1 && next.lead == lead { break }
+            let departures = next.lead == 0 ? 0 : departures(after: cut, next)
+            if departures < fewest {
+                fewest = departures
+                best = next
+            }
+            if fewest == 0 { break }
+        }
+        return fewest > 0 && cut.plain - segment.plainStart < Self.segmentMost ? nil : best
+    }
+
+    /// Plain bytes after which a segment ends even where the model is not in step.
+    private static let segmentMost = 4 << 20
+
+    /// What there is to know of the place where a segment would begin.
+    private func placeBehind(_ cut: Cut) -> SegmentPlace {
+        let tokens = scanner.reader.tokens
+        var at = segment.plainStart
+        var place = self.place
+        for element in elements[0..<cut.index] {
+            switch element {
+            case .block(let block):
+                at = block.plainStart + block.plainCount
+                if block.matchCount == 0 { continue }
+                var index = block.tokenStart + block.tokenCount
+                place.matchEnd = at
+                while index > block.tokenStart {
+                    index -= 1
+                    if Token.isMatch(tokens.base[index]) { break }
+                    place.matchEnd -= 1
+                }
+            case .raw:
+                place.member = at
+                place.matchEnd = at
+            }
+        }
+        place.plain = cut.plain
+        place.ending = endings.last { $0 <= cut.plain }
+        return place
+    }
+
+    /// Whether enough is decoded to try the model on the first block after a cut.
+    private func canJudge(_ cut: Cut) -> Bool {
+        guard case .tokens = parameters.model.runUp,
+            case .block(let block)? = elements.dropFirst(cut.index).first
+        else { return true }
+        return block.plainStart + block.plainCount + 300 <= scanner.reader.plain.end
+    }
+
+    /// How often the model is wrong in the first block after a cut.
+    private func departures(after cut: Cut, _ start: DeflatePlan.Segment) -> Int {
+        guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
+        guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
+        let end = block.plainStart + block.plainCount
+        if block.kind == .stored || end + 300 > scanner.reader.plain.end { return 0 }
+        _ = describe(cut.index..<(cut.index + 1), start, end: end)
+        return walk.gaveUp == nil ? walk.corrections : Int.max - 1
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// A place where a segment begins, seen from outside any model.
+struct SegmentPlace {
+    /// Offset from the start of all plain bytes, as all here.
+    var plain = 0
+    /// Where the gzip member begins.
+    var member = 0
+    /// Where the last match before the place ends.
+    var matchEnd = 0
+    /// The last place at or before this one where the input is known to have ended.
+    var ending: Int?
+
+    /// Sets where a model has to start so that it is in step here: how far before, knowing how much text.
+    /// - Parameter runUps: Times the usual distance, for models that have to run up to the place.
+    func start(_ segment: inout DeflatePlan.Segment, _ parameters: StreamParameters, runUps: Int) {
+        var unit = member
+        if let ending { unit = max(unit, ending) }
+        if parameters.unitSize > 0 { unit = max(unit, plain - (plain - member) % parameters.unitSize) }
+        let text: Int
+        switch parameters.model.runUp {
+        case .history:
+            segment.lead = min(plain - max(matchEnd, unit), 8192)
+            text = 32768
+        case .tokens(let usual, let known):
+            segment.lead = min(plain - unit, usual * runUps)
+            text = known
+        }
+        // Text before the model's start that it knows there.
+        let from = plain - segment.lead
+        let dictionary = parameters.unitDictionary
+        if dictionary < 0 {
+            segment.history = min(text, from - member)
+        } else {
+            let before = min(unit - member, dictionary)
+            segment.history = from == unit ? before : min(text, from - unit + before)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+extension SegmentWalk {
+    // MARK: Huffman blocks
+
+    func codeHuffman<C: BinaryCoder>(
+        _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ kind: Int, _ plainOrigin: Int,
+        _ sink: BitSink?
+    ) -> Bool {
+        let p = probabilities.base
+        let blockEnd = block.map { $0.plainStart + $0.plainCount - plainOrigin } ?? 0
+        if let block { tape.index = block.tokenStart } else { tape.index = 0 }
+        let tokensFrom = tape.index
+        var headerTokens = -1
+        let isEmpty = coder.bit(p + 59, block?.tokenCount == 0 ? 1 : 0) == 1
+        var piece = 0
+        while !isEmpty {
+            codeInputEnd(&coder)
+            guard codePiece(&coder, &tape, block, blockEnd) else { return false }
+            piece += 1
+            if piece == 1 { headerTokens = tape.index - tokensFrom }
+            if parameters.rule.continues {
+                if coder.bit(p + 60, at < blockEnd ? 1 : 0) == 0 { break }
+                if !C.isWriting && at >= geometry.end { return false }
+            } else {
+                break
+            }
+        }
+        if isEmpty { headerTokens = 0 }
+        return finishHuffman(&coder, tape.tokens + tokensFrom, headerTokens, tape.index - tokensFrom, block, kind, sink)
+    }
+
+    /// Codes the tokens of a block, or of one piece of it where the rule counts plain bytes.
+    func codePiece<C: BinaryCoder>(
+        _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ blockEnd: Int
+    ) -> Bool {
+        let p = probabilities.base
+        let from = at
+        let tokensFrom = tape.index
+        var ruleEnd = Int.max
+        if case .plain(let size) = parameters.rule { ruleEnd = min(at + size, inputEnd) }
+        var end = min(blockEnd, geometry.end)
+        var pieceTokens = 0
+        var literalOnly = 0
+        if C.isWriting, let block {
+            // The piece's tokens: up to the rule's end if a token ends there, else all that are left.
+            let last = block.tokenStart + block.tokenCount
+            var index = tokensFrom
+            var reached = at
+            var matches = 0
+            var indexMost = last
+            if case .pieces(let most) = parameters.rule { indexMost = min(last, index + most) }
+            while index < indexMost && reached < ruleEnd {
+                let token = tape.tokens[index]
+                if Token.isMatch(token) { matches += 1 }
+                reached += Token.span(token)
+                index += 1
+            }
+            if reached > ruleEnd || reached != ruleEnd && index < indexMost {
+                while index < last {
+                    if Token.isMatch(tape.tokens[index]) { matches += 1 }
+                    index += 1
+                }
+                reached = blockEnd
+            }
+            end = reached
+            pieceTokens = index - tokensFrom
+            literalOnly = matches == 0 ? 1 : 0
+        }
+        literalOnly = coder.bit(p + 61, literalOnly)
+        if C.isWriting {
+            if case .plain = parameters.rule, end - from > Self.oddPieceMax {
+                unrepresentable = true
+                at = end
+                return true
+            }
+            let exceeds = end > inputEnd
+            if exceeds { inputEnd = geometry.available }
+            var asRule: Bool
+            if literalOnly == 1 {
+                asRule = runVirtual(to: end)
+                tape.index = tokensFrom + pieceTokens
+            } else {
+                asRule = runReal(&tape, from, end: end)
+            }
+            if case .plain = parameters.rule { asRule = end == ruleEnd }
+            if exceeds { asRule = false }
+            _ = coder.bit(p + 62, asRule ? 1 : 0)
+            if !asRule { _ = coder.number(p + 320, end - from) }
+            at = end
+            return true
+        }
+        var stop: Int?
+        if coder.bit(p + 62, 0) == 0 {
+            let count = coder.number(p + 320, 0)
+            if count <= 0 || count > geometry.end - from { return false }
+            if case .plain = parameters.rule, count > Self.oddPieceMax { return false }
+            stop = from + count
+            if from + count > inputEnd { inputEnd = geometry.available }
+        } else if ruleEnd != Int.max {
+            if ruleEnd > geometry.end { return false }
+            stop = ruleEnd
+        }
+        if literalOnly == 1 {
+            _ = runVirtual(to: stop)
+            let count = model.position - from
+            if count <= 0 || model.position > geometry.end || tape.index + count > Self.tokensMax { return false }
+            made.count = tape.index
+            made.reserve(tape.index + count + 16)
+            tape.tokens = made.base
+            for offset in 0..<count { made.base[tokensFrom + offset] = UInt32(plain[from + offset]) }
+            tape.index += count
+        } else {
+            _ = runReal(&tape, from, end: stop)
+        }
+        at = model.position
+        if let stop, at != stop { return false }
+        return at > from && at <= geometry.end
+    }
+
+    /// Runs the model with the real tokens to `end`, or to where its rule ends the block.
+    /// - Returns: Whether the rule ends the block where it ended.
+    func runReal<C: BinaryCoder>(_ tape: inout TokenTape<C>, _ from: Int, end: Int?) -> Bool {
+        let stop = end ?? min(geometry.end, inputEnd)
+        let tokensFrom = tape.index
+        if case .plain(let size) = parameters.rule {
+            // Encoders of this kind see the text piece by piece.
+            // A block that does not end where the rule says may have tokens across the pieces' borders: one run for all.
+            let before = model.position
+            if stop > before {
+                reserve(&tape, stop - before)
+                model.run(&tape, maxTokens: Int.max, stopAt: stop, inputEnd: stop)
+            }
+            return stop <= before + size
+        }
+        var early = false
+        while model.position < stop {
+            let count = tape.index - tokensFrom
+            // The decoder lets no block be longer: a plan that does is not ours.
+            if !C.isWriting && count > Self.tokensMax { return false }
+            if C.isWriting && isTooDear(tape.coder.size) { return false }
+            let most = watch.mostTokens(after: count)
+            reserve(&tape, most)
+            let before = tape.index
+            model.run(&tape, maxTokens: most, stopAt: stop, inputEnd: inputEnd)
+            if tape.index == before { return false }
+            let lastStart = model.position - Token.span(tape.tokens[tape.index - 1])
+            let ends = watch.ends(
+                tape.index - tokensFrom, from: from, lastStart: lastStart, recent: tape.tokens + before,
+                recentCount: tape.index - before, first: count == 0)
+            if ends {
+                if end == nil || model.position >= stop { return !early }
+                early = true
+            }
+        }
+        return !early && model.position == inputEnd
+    }
+
+    func reserve<C: BinaryCoder>(_ tape: inout TokenTape<C>, _ more: Int) {
+        if C.isWriting { return }
+        made.count = tape.index
+        made.reserve(tape.index + more + 512)
+        tape.tokens = made.base
+    }
+
+    func finishHuffman<C: BinaryCoder>(
+        _ coder: inout C, _ tokens: UnsafeMutablePointer<UInt32>, _ headerTokens: Int, _ tokenCount: Int,
+        _ block: DeflateBlock?, _ kind: Int, _ sink: BitSink?
+    ) -> Bool {
+        if kind == 1 {
+            if let sink {
+                FixedCodes.lengths.withUnsafeBufferPointer {
+                    if let base = $0.baseAddress {
+                        sink.putTokens(tokens, count: tokenCount, lengths: base, literals: 288, distances: 32)
+                    }
+                }
+            }
+            return true
+        }
+        literalCounts.update(repeating: 0, count: 288)
+        distanceCounts.update(repeating: 0, count: 32)
+        let table = DeflateTables.shared
+        for index in 0..<headerTokens {
+            let token = tokens[index]
+            if token < 512 {
+                literalCounts[Int(token & 255)] &+= 1
+            } else {
+                literalCounts[257 &+ Int(table.lengthCode[Int(token & 511)])] &+= 1
+                distanceCounts[table.distanceCode(of: Int(token &>> 9))] &+= 1
+            }
+        }
+        literalCounts[256] = 1
+        let header = headers.code(
+            &coder, block?.header, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
+        if let sink {
+            if header.lengths.count != header.literalCount + header.distanceCount { return false }
+            sink.putHeader(header)
+            header.lengths.withUnsafeBufferPointer {
+                if let base = $0.baseAddress {
+                    sink.putTokens(
+                        tokens, count: tokenCount, lengths: base, literals: header.literalCount,
+                        distances: header.distanceCount)
+                }
+            }
+        }
+        return true
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+extension SegmentWalk {
+    func codePadding<C: BinaryCoder>(_ coder: inout C, _ padding: Int) -> Int {
+        let p = probabilities.base
+        if coder.bit(p + 56, padding == 0 ? 0 : 1) == 0 { return 0 }
+        return coder.raw(7, padding)
+    }
+
+    /// Finds out where the input that the encoder had before it ends, unless that is known.
+    func codeInputEnd<C: BinaryCoder>(_ coder: inout C) {
+        if inputEnd > at { return }
+        let p = probabilities.base
+        let restarts = inputEnd == at
+        var regular = Int.max
+        if parameters.unitSize > 0 {
+            let phase = memberStart.map { at - $0 } ?? (geometry.age + at - geometry.start)
+            regular = at + parameters.unitSize - phase % parameters.unitSize
+        }
+        var known = 0
+        var shown = Int.max
+        if C.isWriting {
+            while let first = endings.first, first <= at { endings = endings.dropFirst() }
+            if let first = endings.first, first <= geometry.available { shown = first }
+            if shown < regular { known = shown == geometry.end ? 2 : 1 }
+            if shown == Int.max && regular > geometry.available && regular != Int.max { known = 0 }
+        }
+        switch coder.tree(p + 64, bits: 2, known) {
+        case 0: inputEnd = regular
+        case 1: inputEnd = at + 1 + coder.number(p + 192, shown &- at &- 1)
+        default: inputEnd = geometry.end
+        }
+        if inputEnd <= at || inputEnd > geometry.available { inputEnd = geometry.available }
+        if restarts && parameters.unitDictionary >= 0 {
+            let before = at - (memberStart ?? (geometry.start - geometry.lead - geometry.history))
+            let history = min(max(before, 0), parameters.unitDictionary)
+            model.begin(plain, at: at, history: history, origin: at - history)
+        }
+    }
+
+    func codeStored<C: BinaryCoder>(
+        _ coder: inout C, _ block: DeflateBlock?, _ final: Bool, _ knownPadding: Int, _ sink: BitSink?
+    ) -> Bool {
+        let p = probabilities.base
+        let padding = codePadding(&coder, knownPadding)
+        var count = block?.plainCount ?? 0
+        let isEmpty = coder.bit(p + 57, count == 0 ? 1 : 0) == 1
+        let from = at
+        if !isEmpty {
+            codeInputEnd(&coder)
+            if C.isWriting {
+                let asRule = runVirtual(to: at + count)
+                _ = coder.bit(p + 58, asRule ? 1 : 0)
+                if !asRule { _ = coder.number(p + 320 + 256, count) }
+            } else {
+                if coder.bit(p + 58, 0) == 1 {
+                    _ = runVirtual(to: nil)
+                    count = model.position - at
+                } else {
+                    count = coder.number(p + 320 + 256, 0)
+                    if count <= 0 || count > geometry.end - at { return false }
+                    _ = runVirtual(to: at + count)
+                }
+                if count <= 0 || count > 65535 || count > geometry.end - at { return false }
+            }
+            at += count
+        } else {
+            count = 0
+        }
+        if let sink {
+            sink.align(padding)
+            sink.put(count, 16)
+            sink.put(count ^ 0xffff, 16)
+            if count > 0 { sink.append(plain + from, count) }
+        }
+        return true
+    }
+
+    /// Runs the model without the stream's tokens to `end`, or to where its own rule ends the block.
+    /// - Returns: Whether the rule ends the block where it ended.
+    func runVirtual(to end: Int?) -> Bool {
+        var tape = VirtualTape(scratch, capacity: Self.scratchCapacity)
+        let from = at
+        if case .plain(let size) = parameters.rule {
+            let ruleEnd = min(from + size, inputEnd)
+            let stop = end ?? min(ruleEnd, geometry.end)
+            while model.position < stop {
+                let before = model.position
+                let piece = min(before + min(size, 65535), stop)
+                tape.index = 0
+                model.run(&tape, maxTokens: Int.max, stopAt: piece, inputEnd: piece)
+                if model.position == before { return false }
+            }
+            return stop == ruleEnd
+        }
+        // A block that goes on over what was taken for the end of the input: there was none.
+        let exceeds = (end ?? 0) > inputEnd
+        if exceeds { inputEnd = geometry.available }
+        let stop = end ?? min(geometry.end, inputEnd)
+        var count = 0
+        var early = exceeds
+        while model.position < stop {
+            tape.index = 0
+            model.run(&tape, maxTokens: watch.mostTokens(after: count), stopAt: stop, inputEnd: inputEnd)
+            if tape.index == 0 { return false }
+            let first = count == 0
+            count += tape.index
+            let shown = min(tape.index, Self.scratchCapacity)
+            let lastStart = model.position - Token.span(scratch[shown - 1])
+            if watch.ends(
+                count, from: from, lastStart: lastStart, recent: scratch, recentCount: shown, first: first) {
+                if end == nil { return true }
+                if model.position >= stop { return !early && !tape.clipped }
+                early = true
+            }
+        }
+        return !early && !tape.clipped && model.position == inputEnd
+    }
+}
