@@ -90,6 +90,12 @@ let package = Package(
         module(
             "VarveRegistry",
             ["VarveModel", "VarveEngine", "VarveOCI", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+        module(
+            "VarveS3",
+            [
+                "VarveModel", "VarveCodec", "VarveDrivers", "VarveHTTP", "COpenSSL", "CZlib", nioCore, nioHTTP1, logging,
+                lifecycle,
+            ]),
         module("Varve", ["VarveModel", "VarveEngine"]),
         module("VarveDeflate", []),
         .executableTarget(

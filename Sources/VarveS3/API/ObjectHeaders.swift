@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOHTTP1
+import VarveDrivers
+import VarveHTTP
+
+/// What is kept with an object beside its bytes, from the headers it came with to those it is given back with.
+///
+/// The fields of `ObjectAttributes` are named as the headers are, in lower case.
+enum ObjectHeaders {
+    /// Headers that are kept as they are.
+    private static let kept = ["cache-control", "content-disposition", "content-language", "expires"]
+    /// Most bytes of user metadata, names and values.
+    private static let metadataBytesMax = 2 << 10
+    private static let metadataPrefix = "x-amz-meta-"
+    private static let storageClass = "x-amz-storage-class"
+    /// The multipart upload that made an object: completing it again gives the same answer.
+    static let upload = "varve-upload"
+    static let checksumType = "x-amz-checksum-type"
+    static let checksumAlgorithm = "x-amz-checksum-algorithm"
+
+    /// Attributes of what a request brings, without entity tag and checksum.
+    /// - Throws: ``S3Failure`` for metadata that is too large and for what would have to be done and is not.
+    static func attributes(_ headers: HTTPHeaders) throws(S3Failure) -> ObjectAttributes {
+        for (name, _) in headers {
+            let name = name.lowercased()
+            // To ignore one of these would break a promise: bytes would not be encrypted, locked or tagged.
+            if name.hasPrefix("x-amz-server-side-encryption-customer") || name.hasPrefix("x-amz-object-lock")
+                || name == "x-amz-tagging" || name == "x-amz-website-redirect-location"
+            {
+                throw S3Failure.notImplemented
+            }
+        }
+        var attributes = ObjectAttributes(contentType: headers.first(name: "content-type") ?? "")
+        for name in kept {
+            if let value = headers.first(name: name) { attributes.fields[name] = value }
+        }
+        let codings = headers["content-encoding"].flatMap { $0.split(separator: ",") }
+            .map { $0.filter { $0 != " " } }.filter { $0.lowercased() != "aws-chunked" && !$0.isEmpty }
+        if !codings.isEmpty { attributes.fields["content-encoding"] = codings.joined(separator: ",") }
+        var metadataBytes = 0
+        for (name, value) in headers {
+            let name = name.lowercased()
+            guard name.hasPrefix(metadataPrefix), name.utf8.count > metadataPrefix.utf8.count else { continue }
+            metadataBytes += name.utf8.count - metadataPrefix.utf8.count + value.utf8.count
+            attributes.fields[name] = attributes.fields[name].map { $0 + "," + value } ?? value
+        }
+        guard metadataBytes <= metadataBytesMax else {
+            throw S3Failure(.metadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size")
+        }
+        if let value = headers.first(name: storageClass), value != "STANDARD" {
+            attributes.fields[storageClass] = value
+        }
+        return attributes
+    }
+
+    /// The headers of an object.
+    static func headers(_ info: ObjectInfo, withChecksums: Bool) -> HTTPHeaders {
+        let attributes = info.attributes
+        var headers: HTTPHeaders = [
+            "ETag": quoted(attributes.etag), "Last-Modified": HTTPDate.text(of: seconds(info)),
+            "Accept-Ranges": "bytes",
+            "Content-Type": attributes.contentType.isEmpty ? "binary/octet-stream" : attributes.contentType,
+        ]
+        for (name, value) in attributes.fields.sorted(by: { $0.key < $1.key }) {
+            if name == upload { continue }
+            if name.hasPrefix("x-amz-checksum-"), !withChecksums || name == checksumAlgorithm { continue }
+            headers.add(name: name, value: value)
+        }
+        return headers
+    }
+
+    static func storageClass(_ info: ObjectInfo) -> String { info.attributes.fields[storageClass] ?? "STANDARD" }
+
+    static func seconds(_ info: ObjectInfo) -> Int { Int(clamping: info.modifiedMilliseconds / 1000) }
+
+    static func quoted(_ etag: String) -> String { "\"\(etag)\"" }
+
+    /// The checksum that is kept with an object or part.
+    static func checksum(_ attributes: ObjectAttributes) -> (algorithm: ChecksumAlgorithm, value: String)? {
+        for algorithm in ChecksumAlgorithm.allCases {
+            if let value = attributes.fields[algorithm.header] { return (algorithm, value) }
+        }
+        return nil
+    }
+
+    /// The algorithm that a client wants to be used though it sends no checksum.
+    /// - Throws: `InvalidRequest` if there is no such algorithm.
+    static func wantedAlgorithm(_ headers: HTTPHeaders) throws(S3Failure) -> ChecksumAlgorithm? {
+        let field = headers.first(name: "x-amz-sdk-checksum-algorithm") ?? headers.first(name: checksumAlgorithm)
+        guard let text = field else { return nil }
+        guard let algorithm = ChecksumAlgorithm(name: text) else {
+            throw S3Failure(.invalidRequest, "Checksum algorithm provided is unsupported.")
+        }
+        return algorithm
+    }
+
+    /// Adds what a body turned out to be.
+    static func add(_ summary: PayloadSummary, to attributes: inout ObjectAttributes) {
+        attributes.etag = Hashing.hex(summary.md5)
+        if let (algorithm, value) = summary.checksum {
+            attributes.fields[algorithm.header] = Base64.encode(value)
+            attributes.fields[checksumType] = "FULL_OBJECT"
+        }
+    }
+
+    /// The headers that answer an upload with its checksum.
+    static func addChecksum(of attributes: ObjectAttributes, to headers: inout HTTPHeaders) {
+        guard let (algorithm, value) = checksum(attributes) else { return }
+        headers.add(name: algorithm.header, value: value)
+        if let type = attributes.fields[checksumType] { headers.add(name: checksumType, value: type) }
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOCore
+import NIOHTTP1
+import VarveDrivers
+import VarveHTTP
+
+extension S3API {
+    /// GetObject and HeadObject: whole, a range, or several.
+    func getObject(_ call: Call, _ object: ObjectAddress) async throws -> HTTPResponse {
+        if call.target.has("partNumber") { throw S3Failure.notImplemented }
+        let isHead = call.head.method == .HEAD
+        let open: (any OpenObject)? = isHead ? nil : try await driver.open(object)
+        let info = if let open { open.info } else { try await driver.stat(object) }
+        let wanted = ranges(call, info)
+        var headers = ObjectHeaders.headers(
+            info, withChecksums: wanted == nil && call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED")
+        try Conditions(call.head.headers).check(info, headers: headers)
+        try replace(&headers, call.target)
+
+        switch wanted?.resolve(size: info.size) ?? .whole {
+        case .whole:
+            guard let open else {
+                headers.add(name: "Content-Length", value: String(info.size))
+                return HTTPResponse(.ok, headers)
+            }
+            return HTTPResponse(.ok, headers, body: .content(HTTPContent(try await open.content(in: nil))))
+        case .unsatisfiable:
+            throw S3Failure(
+                .invalidRange, "The requested range is not satisfiable",
+                headers: ["Content-Range": "bytes */\(info.size)"])
+        case .parts(let parts):
+            if parts.count > 1, let open { return several(parts, of: open, headers) }
+            let part = parts[0]
+            headers.add(
+                name: "Content-Range", value: "bytes \(part.lowerBound)-\(part.upperBound - 1)/\(info.size)")
+            guard let open else {
+                headers.add(name: "Content-Length", value: String(part.upperBound - part.lowerBound))
+                return HTTPResponse(.partialContent, headers)
+            }
+            return HTTPResponse(
+                .partialContent, headers, body: .content(HTTPContent(try await open.content(in: part))))
+        }
+    }
+
+    private func ranges(_ call: Call, _ info: ObjectInfo) -> ByteRanges? {
+        let fields = call.head.headers["range"]
+        guard fields.count == 1, let ranges = ByteRanges(fields[0], most: settings.rangesMax) else { return nil }
+        if call.head.method == .HEAD, ranges.parts.count > 1 { return nil }
+        if let condition = call.header("if-range") {
+            let isSame =
+                condition.hasPrefix("\"")
+                ? Conditions.tag(condition) == info.attributes.etag
+                : HTTPDate.seconds(condition) == ObjectHeaders.seconds(info)
+            guard isSame else { return nil }
+        }
+        return ranges
+    }
+
+    /// A `multipart/byteranges` answer (RFC 9110, section 14.6), which S3 itself does not give: lazy clients that a
+    /// registry sends here ask for several ranges at once. All parts are of one version.
+    private func several(_ parts: [Range<UInt64>], of open: any OpenObject, _ headers: HTTPHeaders) -> HTTPResponse {
+        let boundary =
+            String(UInt64.random(in: .min ... .max), radix: 16) + String(UInt64.random(in: .min ... .max), radix: 16)
+        let type = headers.first(name: "content-type") ?? "binary/octet-stream"
+        let size = open.info.size
+        let lead = { (part: Range<UInt64>) in
+            "\r\n--\(boundary)\r\nContent-Type: \(type)\r\n"
+                + "Content-Range: bytes \(part.lowerBound)-\(part.upperBound - 1)/\(size)\r\n\r\n"
+        }
+        let tail = "\r\n--\(boundary)--\r\n"
+        var length = UInt64(tail.utf8.count)
+        for part in parts { length += UInt64(lead(part).utf8.count) + (part.upperBound - part.lowerBound) }
+        var headers = headers
+        headers.replaceOrAdd(name: "Content-Type", value: "multipart/byteranges; boundary=\(boundary)")
+        return HTTPResponse(
+            .partialContent, headers,
+            body: .produced(length: length) { writer in
+                for part in parts {
+                    try await writer.write(ByteBuffer(string: lead(part)))
+                    try await writer.write(HTTPContent(try await open.content(in: part)))
+                }
+                try await writer.write(ByteBuffer(string: tail))
+            })
+    }
+
+    /// The `response-*` parameters, which replace headers of the answer.
+    private func replace(_ headers: inout HTTPHeaders, _ target: S3Target) throws(S3Failure) {
+        let prefix = "response-"
+        let names = [
+            "content-type", "content-language", "expires", "cache-control", "content-disposition", "content-encoding",
+        ]
+        for (parameter, value) in target.query where parameter.hasPrefix(prefix) {
+            let name = String(parameter.dropFirst(prefix.count))
+            guard names.contains(name) else { continue }
+            guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+                throw S3Failure(.invalidArgument, "Header value cannot be represented.")
+            }
+            headers.replaceOrAdd(name: name, value: value)
+        }
+    }
+}

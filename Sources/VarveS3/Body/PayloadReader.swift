@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOCore
+import NIOHTTP1
+import VarveCodec
+import VarveDrivers
+import VarveHTTP
+import VarveModel
+
+/// What a body turned out to be.
+struct PayloadSummary {
+    var size: UInt64
+    var md5: [UInt8]
+    /// What the client asked for or sent, checked.
+    var checksum: (algorithm: ChecksumAlgorithm, value: [UInt8])?
+}
+
+/// A request's body as its content: taken out of its chunks, hashed and measured while it streams by, compared with all
+/// that was promised at its end. For the connection's task alone.
+///
+/// What ``next()`` hands out is not checked yet. Only when it has given nil is the content what the client signed:
+/// nobody may see it before that.
+final class PayloadReader {
+    /// Largest object in one request, and largest part, in bytes.
+    static let byteCountMax: UInt64 = 5 << 30
+    /// From this on hashing leaves the task's thread.
+    private static let poolBytesMin = 64 << 10
+
+    /// Content bytes, as announced.
+    let length: UInt64
+    private let body: RequestBody
+    private let state: PayloadState
+    private let pool: BlockingPool
+    private(set) var summary: PayloadSummary?
+
+    /// - Parameter algorithm: A checksum to compute though none is sent.
+    /// - Throws: ``S3Failure`` for lengths and checksums that are missing or malformed.
+    init(
+        _ request: HTTPRequest, _ authentication: Authentication, pool: BlockingPool,
+        computing algorithm: ChecksumAlgorithm? = nil
+    ) throws {
+        let headers = request.head.headers
+        body = request.body
+        self.pool = pool
+        if authentication.payload.isChunked {
+            guard let text = headers.first(name: "x-amz-decoded-content-length"), let length = UInt64(digits: text)
+            else {
+                throw Self.missingLength
+            }
+            self.length = length
+        } else {
+            guard let length = request.body.length, headers.contains(name: "content-length") else {
+                throw Self.missingLength
+            }
+            self.length = length
+        }
+        guard length <= Self.byteCountMax else {
+            throw S3Failure(.entityTooLarge, "Your proposed upload exceeds the maximum allowed size")
+        }
+        state = try PayloadState(headers, authentication, length: length, computing: algorithm)
+    }
+
+    private static let missingLength = S3Failure(
+        .missingContentLength, "You must provide the Content-Length HTTP header.")
+
+    /// The next piece of content; nil when all of it came and was found right.
+    /// - Throws: ``S3Failure``, `RequestBody.Fault`, `VarveError`.
+    func next() async throws -> ByteBuffer? {
+        if summary != nil { return nil }
+        while let piece = try await body.next() {
+            let content: ByteBuffer
+            if piece.readableBytes < Self.poolBytesMin {
+                content = try state.take(piece)
+            } else {
+                content = try await pool.run { [state] () throws(VarveError) in
+                    Result { () throws(S3Failure) in try state.take(piece) }
+                }.get()
+            }
+            if content.readableBytes > 0 { return content }
+        }
+        summary = try state.finish()
+        return nil
+    }
+
+    /// All of a small body.
+    /// - Throws: `MalformedXML` past `most` bytes.
+    func all(most: Int) async throws -> [UInt8] {
+        let tooLong = S3Failure(.malformedXML, "Your request was too big for its kind.")
+        guard length <= UInt64(most) else { throw tooLong }
+        var bytes: [UInt8] = []
+        while let piece = try await next() {
+            guard bytes.count + piece.readableBytes <= most else { throw tooLong }
+            bytes += piece.readableBytesView
+        }
+        return bytes
+    }
+}
+
+/// The running hashes of a body. Handed between the connection's task and the pool, never used by both at once.
+private final class PayloadState: @unchecked Sendable {  // One caller at a time: each call is awaited before the next.
+    private let length: UInt64
+    private var received: UInt64 = 0
+    private var decoder: ChunkDecoder?
+    private var sha256: SHA256State?
+    private let expectedSHA256: [UInt8]?
+    private let md5: LegacyHash
+    private let expectedMD5: [UInt8]?
+    private var checksum: RunningChecksum?
+    private var algorithm: ChecksumAlgorithm?
+    private var expectedChecksum: [UInt8]?
+    private let trailerName: String?
+
+    init(
+        _ headers: HTTPHeaders, _ authentication: Authentication, length: UInt64, computing: ChecksumAlgorithm?
+    ) throws {
+        self.length = length
+        var hasTrailer = false
+        switch authentication.payload {
+        case .digest(let digest):
+            expectedSHA256 = digest
+            sha256 = SHA256State()
+        case .unsigned:
+            expectedSHA256 = nil
+        case .signedChunks(let trailer):
+            expectedSHA256 = nil
+            hasTrailer = trailer
+            decoder = ChunkDecoder(chain: authentication.chain, hasTrailer: trailer)
+        case .unsignedChunks:
+            expectedSHA256 = nil
+            hasTrailer = true
+            decoder = ChunkDecoder(chain: nil, hasTrailer: true)
+        }
+        md5 = try LegacyHash(.md5)
+        if let text = headers.first(name: "content-md5") {
+            guard let digest = Base64.decode(text), digest.count == 16 else {
+                throw S3Failure(.invalidDigest, "The Content-MD5 you specified was invalid.")
+            }
+            expectedMD5 = digest
+        } else {
+            expectedMD5 = nil
+        }
+
+        var sent: [(ChecksumAlgorithm, String)] = []
+        for algorithm in ChecksumAlgorithm.allCases {
+            for value in headers[algorithm.header] { sent.append((algorithm, value)) }
+        }
+        guard sent.count <= 1 else {
+            throw S3Failure(
+                .invalidRequest, "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+        }
+        var announced: ChecksumAlgorithm?
+        let trailers = headers[canonicalForm: "x-amz-trailer"].map { $0.lowercased() }
+        if !trailers.isEmpty {
+            guard trailers.count == 1, let known = ChecksumAlgorithm(header: trailers[0]), hasTrailer, sent.isEmpty
+            else {
+                throw S3Failure(.invalidRequest, "The value specified in the x-amz-trailer header is not supported")
+            }
+            announced = known
+        }
+        trailerName = announced?.header
+        if let (algorithm, text) = sent.first {
+            guard let value = Base64.decode(text), value.count == algorithm.byteCount else {
+                throw S3Failure(.invalidRequest, "Value for \(algorithm.header) header is invalid.")
+            }
+            expectedChecksum = value
+            self.algorithm = algorithm
+        } else {
+            algorithm = announced ?? computing
+        }
+        if let algorithm { checksum = try RunningChecksum(algorithm) }
+    }
+
+    func take(_ piece: ByteBuffer) throws(S3Failure) -> ByteBuffer {
+        let content = decoder == nil ? piece : try decoder?.decode(piece) ?? piece
+        received &+= UInt64(content.readableBytes)
+        guard received <= length else { throw Self.wrongLength }
+        content.withUnsafeReadableBytes { bytes in
+            sha256?.update(bytes)
+            md5.update(bytes)
+            checksum?.update(bytes)
+        }
+        return content
+    }
+
+    private static let wrongLength = S3Failure(
+        .incompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header")
+
+    func finish() throws(S3Failure) -> PayloadSummary {
+        try decoder?.finish()
+        guard received == length else { throw Self.wrongLength }
+        if let expectedSHA256, let actual = sha256?.finish().bytes, actual != expectedSHA256 {
+            throw S3Failure(
+                .contentSHA256Mismatch,
+                "The provided 'x-amz-content-sha256' header does not match what was computed.")
+        }
+        let md5 = md5.finish()
+        if let expectedMD5, expectedMD5 != md5 {
+            throw S3Failure(.badDigest, "The Content-MD5 you specified did not match what we received.")
+        }
+        if let trailerName, let algorithm {
+            let values = decoder?.trailers.filter { $0.name == trailerName } ?? []
+            guard values.count == 1, let value = Base64.decode(values[0].value), value.count == algorithm.byteCount
+            else {
+                throw S3Failure(
+                    .malformedTrailer,
+                    "The request contained trailing data that was not well-formed or did not conform "
+                        + "to our published schema.")
+            }
+            expectedChecksum = value
+        }
+        var found: (ChecksumAlgorithm, [UInt8])?
+        if let algorithm, let value = checksum?.finish() {
+            if let expectedChecksum, expectedChecksum != value {
+                throw S3Failure(
+                    .badDigest, "The \(algorithm.rawValue) you specified did not match the calculated checksum.")
+            }
+            found = (algorithm, value)
+        }
+        return PayloadSummary(size: received, md5: md5, checksum: found)
+    }
+}
+
+extension UInt64 {
+    /// A decimal number of digits alone; nil for anything else.
+    init?(digits text: some StringProtocol) {
+        guard (1...19).contains(text.utf8.count), text.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            let value = UInt64(text)
+        else { return nil }
+        self = value
+    }
+}
