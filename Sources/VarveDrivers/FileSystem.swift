@@ -62,6 +62,12 @@ package struct FileSystem: Sendable {
         guard Glibc.rename(absolute(old), absolute(new)) == 0 else { throw DriverError("rename", old, errno) }
     }
 
+    /// Gives a file a second name, which must be free. Durable only after `syncDirectory` of its place.
+    package func link(_ path: String, to new: String) throws(DriverError) {
+        try faults?.check(.rename, "link", path)
+        guard Glibc.link(absolute(path), absolute(new)) == 0 else { throw DriverError("link", path, errno) }
+    }
+
     /// Removes a file; one that is not there is not an error.
     package func remove(_ path: String) throws(DriverError) {
         try faults?.check(.remove, "unlink", path)

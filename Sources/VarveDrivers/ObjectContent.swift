@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
+import Glibc
 public import NIOCore
 public import VarveModel
 
@@ -63,6 +64,33 @@ public final class ObjectFile: Sendable {
         self.offset = offset
         self.length = length
         closing = close
+    }
+
+    /// Reads a part of the region. Blocks.
+    /// - Parameter position: Offset from the region's first byte.
+    /// - Throws: `io`, also when the file has become shorter than the region.
+    package func read(at position: UInt64, count: Int) throws(VarveError) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        var failure: CInt = 0
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { target in
+            var done = 0
+            while done < count {
+                let got = pread(
+                    descriptor, target.baseAddress.map { $0 + done }, count - done,
+                    off_t(clamping: offset) + off_t(clamping: position) + off_t(done))
+                if got < 0, errno == EINTR { continue }
+                if got <= 0 {
+                    failure = got < 0 ? errno : ENODATA
+                    break
+                }
+                done += got
+            }
+            return done
+        }
+        guard failure == 0 else {
+            throw VarveError(.io, "an object's file could not be read", cause: DriverError("pread", "", failure))
+        }
+        return buffer
     }
 
     /// Closes the descriptor. Further calls do nothing; a region that is dropped unclosed is closed then.

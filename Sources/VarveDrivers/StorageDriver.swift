@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import Glibc
 public import NIOCore
 public import VarveModel
 
@@ -111,7 +110,7 @@ extension StorageDriver {
         case .stream(let stream): return try await gather(stream)
         case .file(let file):
             defer { file.close() }
-            return try read(file)
+            return try file.read(at: 0, count: Int(clamping: file.length))
         }
     }
 
@@ -181,30 +180,4 @@ extension StorageDriver {
         }
         return expired.count
     }
-}
-
-/// Reads a region whole.
-private func read(_ file: ObjectFile) throws(VarveError) -> ByteBuffer {
-    var buffer = ByteBuffer()
-    var failure: CInt = 0
-    buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: Int(clamping: file.length)) { target in
-        let wanted = min(target.count, Int(clamping: file.length))
-        var done = 0
-        while done < wanted {
-            let count = pread(
-                file.descriptor, target.baseAddress.map { $0 + done }, wanted - done,
-                off_t(clamping: file.offset) + off_t(done))
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 {
-                failure = count < 0 ? errno : ENODATA
-                break
-            }
-            done += count
-        }
-        return done
-    }
-    guard failure == 0 else {
-        throw VarveError(.io, "an object's file could not be read", cause: DriverError("pread", "", failure))
-    }
-    return buffer
 }

@@ -28,6 +28,7 @@ final class Core: Sendable {
     let landing: Landing
     let packs: PackStore
     let cache: HotCache
+    let spool: Spool
     /// Requests' file and index work.
     let pool: BlockingPool
     /// Compression and decompression beside the thread that settles or rebuilds.
@@ -74,6 +75,12 @@ final class Core: Sendable {
         landing = Landing(files: files)
         packs = PackStore(files: files, environment: environment, frameCacheBytes: settings.frameCacheBytes)
         cache = HotCache(budget: settings.cacheBudget)
+        spool = Spool(
+            files: files, environment: environment, pool: pool, logger: logger,
+            isSound: { [poisonBox, environment] in
+                poisonBox.withLockedValue { $0 } == nil && environment.poisoned == nil
+            })
+        if !settings.readOnly { try spool.sweep() }
     }
 
     /// Makes or checks the directory and takes the writer's lock.
@@ -251,6 +258,7 @@ final class Core: Sendable {
     /// Ends threads and closes the index. Nothing may be using the store any more.
     func close() async {
         landing.spillAll()
+        spool.closeIdle()
         await pool.shutdown()
         await workers.shutdown()
         await rebuilders.shutdown()

@@ -10,6 +10,9 @@ final class ManagedClosing: Sendable {
 
     init(_ descriptor: CInt) { self.descriptor = NIOLockedValueBox(descriptor) }
 
+    /// The descriptor; nil once it is closed.
+    var value: CInt? { descriptor.withLockedValue { $0 } }
+
     func close() {
         let open = descriptor.withLockedValue { value in
             defer { value = nil }

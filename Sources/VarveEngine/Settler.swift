@@ -80,6 +80,15 @@ final class Settler: Sendable {
         }
     }
 
+    /// An object waits to be adopted.
+    func objectWaits() async throws(VarveError) {
+        switch core.settings.settling {
+        case .background: kick()
+        case .inline: try await drain(progress: nil)
+        case .off: break
+        }
+    }
+
     private func kick() {
         let starts = state.withLockedValue { state in
             guard !state.isRunning, !state.isStopped else { return false }
@@ -131,6 +140,7 @@ final class Settler: Sendable {
     private func runBatch(after: UInt64?, progress: ((UInt64) -> Void)?) throws(VarveError) -> Int? {
         if state.withLockedValue({ $0.isStopped }) { return nil }
         lowerPriority()
+        try core.adoptObjects { state.withLockedValue { $0.isStopped } }
         let queued = try core.read { transaction -> [(digest: Digest, row: BlobRow)] in
             var batch: [(digest: Digest, row: BlobRow)] = []
             var bytes: UInt64 = 0

@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Glibc
+import VarveCodec
 import VarveDrivers
 import VarveModel
 
@@ -16,9 +17,10 @@ enum StoreLayout {
     static let landing = "landing"
     static let raw = "raw"
     static let packs = "packs"
+    static let spool = "spool"
 
     /// The directories of every store.
-    static let directories = [landing, raw, packs, index, journal]
+    static let directories = [landing, raw, packs, spool, index, journal]
 
     static func raw(_ digest: Digest) -> (directory: String, path: String) {
         let hex = digest.hex
@@ -29,6 +31,15 @@ enum StoreLayout {
     static func pack(_ hex: String) -> (directory: String, path: String) {
         let directory = "\(packs)/\(hex.prefix(2))"
         return (directory, "\(directory)/\(hex).pack")
+    }
+
+    static func spool(_ id: SIMD16<UInt8>) -> String { "\(spool)/\((0..<16).map { id[$0] }.hex)" }
+
+    /// The id that a name in `spool/` stands for; nil for a name that is not the store's.
+    static func spoolID(_ name: String) -> SIMD16<UInt8>? {
+        // Names of packs are spelled alike.
+        guard let id = PackID(hex: name)?.vector, spool(id) == "\(spool)/\(name)" else { return nil }
+        return id
     }
 
     static func landingData(_ id: String) -> String { "\(landing)/\(id).data" }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Logging
+import NIOConcurrencyHelpers
+import NIOCore
+import Testing
+import VarveDrivers
+import VarveModel
+import VarveTestKit
+
+@testable import VarveEngine
+
+/// A store in a directory of its own, as a driver.
+final class StoreDriverFixture: StorageDriverFixture {
+    let directory = TestDirectory()
+    let isDurable = true
+    private let opened = NIOLockedValueBox(Store?.none)
+    private let change: @Sendable (inout StoreSettings) -> Void
+
+    init(_ change: @escaping @Sendable (inout StoreSettings) -> Void = { _ in }) { self.change = change }
+
+    func open() async throws -> any StorageDriver {
+        var settings = StoreSettings()
+        settings.settling = .off
+        settings.ioThreads = 4
+        change(&settings)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let store = try await Store.open(at: directory.path + "/store", settings: settings, logger: logger)
+        opened.withLockedValue { $0 = store }
+        return store
+    }
+
+    func close() async throws {
+        let store = opened.withLockedValue { value in
+            defer { value = nil }
+            return value
+        }
+        await store?.close()
+    }
+
+    func checkInvariants() async throws {
+        guard let store = opened.withLockedValue({ $0 }) else { return }
+        let damage = try await store.verify().damage
+        #expect(damage == [])
+    }
+}
+
+@Suite("objects of a store")
+struct ObjectStoreTests {
+    @Test("keep the contract of drivers", arguments: StorageDriverContract.checks)
+    func contract(_ check: StorageDriverContract.Check) async throws { try await check.run(StoreDriverFixture()) }
+
+    @Test("keep it while blobs settle beside them", arguments: StorageDriverContract.checks)
+    func background(_ check: StorageDriverContract.Check) async throws {
+        try await check.run(StoreDriverFixture { $0.settling = .background })
+    }
+}
