@@ -39,7 +39,7 @@ package struct FileSystem: Sendable {
                 guard mkdir(absolute(path), 0o755) == 0 || errno == EEXIST else {
                     throw DriverError("mkdir", path, errno)
                 }
-            default: throw DriverError("mkdir", path, errno)
+            default: throw DriverError("mkdir", path.isEmpty ? root : path, errno)
             }
         }
         try syncDirectory(path.isEmpty ? ".." : parent(of: path))

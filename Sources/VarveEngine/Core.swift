@@ -48,23 +48,38 @@ final class Core: Sendable {
         self.settings = settings
         self.logger = logger
         let held: File?
-        (format, held) = try Core.prepare(files, readOnly: settings.readOnly)
+        let wasClosed: Bool
+        (format, held, wasClosed) = try Core.prepare(files, readOnly: settings.readOnly)
         lock = NIOLockedValueBox(held)
+        let (index, journalDirectory) = (files.absolute(StoreLayout.index), files.absolute(StoreLayout.journal))
+        if !settings.readOnly {
+            do throws(IndexError) {
+                try IndexRebuilder.recover(indexPath: index)
+            } catch {
+                throw error.asVarveError("the index could not be opened")
+            }
+            try Core.refuseLost(files)
+        }
         do throws(IndexError) {
             var options = IndexEnvironment.Options()
             options.isReadOnly = settings.readOnly
-            if !settings.readOnly { try IndexRebuilder.recover(indexPath: files.absolute(StoreLayout.index)) }
-            environment = try IndexEnvironment(path: files.absolute(StoreLayout.index), options: options)
+            options.walksPages = !wasClosed
             if settings.readOnly {
+                environment = try IndexEnvironment(path: index, options: options)
                 journal = nil
                 committer = nil
+                try Journal.check(directory: journalDirectory, against: environment)
             } else {
-                let journal = try Journal(directory: files.absolute(StoreLayout.journal))
+                environment = try IndexEnvironment(path: index, options: options)
+                let journal = try Journal(directory: journalDirectory)
                 self.journal = journal
                 committer = try Committer(environment: environment, journal: journal)
             }
         } catch {
-            throw error.asVarveError("the index could not be opened")
+            guard error.isCorrupt || error.reason == .journalAhead else {
+                throw error.asVarveError("the index could not be opened")
+            }
+            throw error.asVarveError(Self.lostText)
         }
         let cores = max(1, System.coreCount)
         workerCount = settings.workers > 0 ? settings.workers : max(1, cores - 1)
@@ -83,15 +98,20 @@ final class Core: Sendable {
         if !settings.readOnly { try spool.sweep() }
     }
 
+    /// What the lock file says while nobody has the store open that writes, if the last one closed it.
+    private static let closedText = "closed"
+
     /// Makes or checks the directory and takes the writer's lock.
+    /// - Returns: What the store is, the lock, and whether the last process that wrote closed the store.
     static func prepare(
         _ files: FileSystem, readOnly: Bool
-    ) throws(VarveError) -> (StoreFormat, File?) {
+    ) throws(VarveError) -> (format: StoreFormat, lock: File?, wasClosed: Bool) {
         do {
             let existing = try readFormat(files)
             if readOnly {
                 guard let existing else { throw VarveError(.notAStore, "there is no store at \(files.root)") }
-                return (existing, nil)
+                let lock = try? files.open(StoreLayout.lock, .read)
+                return (existing, nil, try lock.map { try lockText(of: $0) } == closedText)
             }
             if existing == nil {
                 try files.makeDirectory("")
@@ -105,22 +125,18 @@ final class Core: Sendable {
                 }
             }
             let lock = try files.open(StoreLayout.lock, .write)
-            guard try lock.tryLock() else {
-                let holder = try String(decoding: lock.read(at: 0, count: Int(lock.length())), as: UTF8.self)
-                throw VarveError(.inUse, "another process (\(holder)) has the store open")
-            }
-            var text = Array("pid \(getpid())".utf8)
-            try lock.truncate(to: 0)
-            let failure: DriverError? = text.withUnsafeMutableBytes { bytes in
-                do throws(DriverError) { try lock.write(UnsafeRawBufferPointer(bytes), at: 0) } catch { return error }
-                return nil
-            }
-            if let failure { throw failure }
+            let text = try lockText(of: lock)
+            guard try lock.tryLock() else { throw VarveError(.inUse, "another process (\(text)) has the store open") }
+            // Durable before anything is written, or a power failure would look like an orderly end.
+            try setLockText("pid \(getpid())", of: lock)
+            try lock.sync()
             for name in StoreLayout.directories { try files.makeDirectory(name) }
-            if let existing { return (existing, lock) }
+            if let existing {
+                return (existing, lock, text == closedText)
+            }
             let format = StoreFormat(storeID: randomBytes(16).hex, chunkerID: ContentCutter.standard.identifier)
             try files.replace(StoreLayout.format, with: Array(format.text.utf8))
-            return (format, lock)
+            return (format, lock, false)
         } catch let error as VarveError {
             throw error
         } catch let error as DriverError {
@@ -129,6 +145,46 @@ final class Core: Sendable {
             throw VarveError(.io, "the store could not be opened", cause: error)
         }
     }
+
+    /// The lock file's length never changes: writing it needs no room on a full disk.
+    private static let lockTextBytes = 24
+
+    private static func lockText(of lock: File) throws(DriverError) -> String {
+        let bytes = try lock.read(at: 0, count: Int(min(lock.length(), UInt64(lockTextBytes))))
+        return String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+    }
+
+    private static func setLockText(_ text: String, of lock: File) throws(DriverError) {
+        var bytes = Array(text.utf8.prefix(lockTextBytes))
+        bytes += [UInt8](repeating: UInt8(ascii: "\n"), count: lockTextBytes - bytes.count)
+        let failure: DriverError? = bytes.withUnsafeBytes { bytes in
+            do throws(DriverError) { try lock.write(bytes, at: 0) } catch { return error }
+            return nil
+        }
+        if let failure { throw failure }
+    }
+
+    /// Refuses to make an index where there was one.
+    private static func refuseLost(_ files: FileSystem) throws(VarveError) {
+        do throws(IndexError) {
+            try Journal.checkNotLost(
+                directory: files.absolute(StoreLayout.journal), indexPath: files.absolute(StoreLayout.index))
+        } catch {
+            throw error.asVarveError(lostText)
+        }
+        let holdsData: Bool
+        do throws(DriverError) {
+            guard try files.length(of: "\(StoreLayout.index)/data.mdb") == nil else { return }
+            // Neither comes before the index.
+            let (packs, raw) = (try files.list(StoreLayout.packs), try files.list(StoreLayout.raw))
+            holdsData = !packs.isEmpty || !raw.isEmpty
+        } catch {
+            throw error.asVarveError
+        }
+        if holdsData { throw VarveError(.corrupted, lostText) }
+    }
+
+    private static let lostText = "the index is damaged or lost, 'varve rebuild-index' makes it anew"
 
     private static func readFormat(_ files: FileSystem) throws -> StoreFormat? {
         guard let length = try files.length(of: StoreLayout.format) else { return nil }
@@ -265,6 +321,9 @@ final class Core: Sendable {
         committer?.close()
         environment.close()
         if poisonReason == nil, compactsIndex.withLockedValue({ $0 }) { await compactIndex() }
+        if let lock = lock.withLockedValue({ $0 }), poisonReason == nil {
+            try? Self.setLockText(Self.closedText, of: lock)
+        }
         lock.withLockedValue { $0 = nil }
     }
 }

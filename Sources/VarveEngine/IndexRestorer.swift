@@ -60,7 +60,7 @@ final class IndexRestorer {
         } catch {
             throw VarveError(.notAStore, "there is no store at \(path)", cause: error)
         }
-        (format, lock) = try Core.prepare(files, readOnly: false)
+        (format, lock, _) = try Core.prepare(files, readOnly: false)
         do throws(IndexError) {
             let index = files.absolute(StoreLayout.index)
             try IndexRebuilder.recover(indexPath: index)

@@ -16,6 +16,8 @@ public enum InspectSubject: Sendable {
     case recipe(Digest)
     /// The rows of one table, or of all.
     case rows(table: String?)
+    /// The pages of the index, all of which are read and checked.
+    case index
 }
 
 extension Store {
@@ -27,6 +29,15 @@ extension Store {
         switch subject {
         case .packs:
             try await show(StoreInspector.packs, line)
+        case .index:
+            let lines = try await core.pool.run { [core] () throws(VarveError) in
+                do throws(IndexError) {
+                    return try StoreInspector.lines(for: core.environment.walkPages())
+                } catch {
+                    throw error.asVarveError("the index is damaged, 'varve rebuild-index' makes it anew")
+                }
+            }
+            for text in lines { line(text) }
         case .pack(let hex):
             let lines = try await core.pool.run { [core] () throws(VarveError) in
                 try StoreInspector.pack(hex, core)

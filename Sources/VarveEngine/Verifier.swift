@@ -47,6 +47,13 @@ final class Verifier: Sendable {
     }
 
     func run() async throws -> VerifyReport {
+        if let damage = try await core.pool.run({ [self] () throws(VarveError) in try pageDamage() }) {
+            // Whoever reads on through such an index risks the process.
+            return state.withLockedValue {
+                $0.report.damage = ["\(damage); 'varve rebuild-index' makes it anew. Nothing else was looked at"]
+                return $0.report
+            }
+        }
         let total = try await core.pool.run { [self] () throws(VarveError) -> UInt64 in try bytesToRead() }
         state.withLockedValue { $0.total = total }
         try await verifyIndex()
@@ -117,6 +124,17 @@ final class Verifier: Sendable {
     }
 
     // MARK: Index and journal
+
+    /// The first damaged page of the index.
+    private func pageDamage() throws(VarveError) -> String? {
+        do throws(IndexError) {
+            _ = try core.environment.walkPages()
+            return nil
+        } catch {
+            guard error.isCorrupt else { throw error.asVarveError("the index could not be read") }
+            return error.detail.isEmpty ? "the index is damaged" : "index: \(error.detail)"
+        }
+    }
 
     private func verifyIndex() async throws {
         try await core.pool.run { [self] () throws(VarveError) in

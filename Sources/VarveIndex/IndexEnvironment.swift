@@ -57,10 +57,15 @@ package final class IndexEnvironment: @unchecked Sendable {  // mutable parts ar
     /// Opens, and unless it is to be read only makes, the environment in the directory `path`.
     ///
     /// The directory and its entry are durable when this returns. Readers that a killed process left behind are removed.
-    /// - Throws: `alreadyOpen` if this process has it open; `unsupportedVersion` if a later version wrote it.
+    /// - Throws: `alreadyOpen` if this process has it open; `unsupportedVersion` if a later version wrote it; `corrupt` if
+    ///   its pages are damaged, or if there is none to be read.
     package init(path: String, options: Options = Options()) throws(IndexError) {
         readDepth = try ReadDepth()
-        if !options.isReadOnly { try DurableDirectory.create(path) }
+        if options.isReadOnly {
+            guard access(path, F_OK) == 0 || errno != ENOENT else { throw .corrupt("index", "there is none") }
+        } else {
+            try DurableDirectory.create(path)
+        }
         let identity = try OpenDirectories.enter(path)
         do throws(IndexError) {
             let opened = try IndexEnvironment.open(path, options)

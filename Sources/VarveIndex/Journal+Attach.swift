@@ -48,7 +48,7 @@ extension Journal {
     /// An index that never had a journal must not meet one with content: it is a new index, and the content would be
     /// forgotten.
     private func refuseContent(_ listing: JournalListing) throws(IndexError) {
-        guard listing.snapshots.isEmpty, try contentBatches(listing.segments) == 0 else {
+        guard listing.snapshots.isEmpty, try Journal.contentBatches(directory, listing.segments) == 0 else {
             throw IndexError(.journalAhead, call: "journal", detail: "the index is new, the journal is not")
         }
         for segment in listing.segments { unlink(path(JournalListing.segmentName(segment))) }
@@ -58,7 +58,7 @@ extension Journal {
     private func resume(at position: JournalPosition, _ listing: JournalListing) throws(IndexError) -> Bool {
         guard listing.segments.contains(position.segment) else { return false }
         let name = JournalListing.segmentName(position.segment)
-        let found = try wholeBatches(position.segment, from: position.offset)
+        let found = try Journal.wholeBatches(directory, position.segment, from: position.offset)
         guard found.fileBytes >= position.offset, let salt = found.salt else { return false }
         guard found.count <= 1 else {
             throw IndexError(
@@ -83,7 +83,7 @@ extension Journal {
     private func checkLater(than segment: UInt64, _ listing: JournalListing) throws(IndexError) {
         var batches = recovery.cutBatches
         let later = listing.segments.filter { $0 > segment }
-        batches += try contentBatches(later)
+        batches += try Journal.contentBatches(directory, later)
         guard batches <= 1 else {
             throw IndexError(.journalAhead, call: "journal", detail: "\(batches) batches behind the index")
         }
@@ -101,20 +101,20 @@ extension Journal {
 
     /// Whole batches in segments. A segment's header is durable before its first batch is written: one that is damaged
     /// with more behind it is no trace of a crash, and counts as many.
-    private func contentBatches(_ segments: [UInt64]) throws(IndexError) -> Int {
+    static func contentBatches(_ directory: String, _ segments: [UInt64]) throws(IndexError) -> Int {
         var batches = 0
         for segment in segments {
-            let found = try wholeBatches(segment, from: nil)
+            let found = try wholeBatches(directory, segment, from: nil)
             batches += found.salt == nil && found.fileBytes > UInt64(JournalHeader.byteCount) ? 1000 : found.count
         }
         return batches
     }
 
     /// Whole batches in a segment behind `offset`, the file's length, and its salt if its header is whole.
-    private func wholeBatches(
-        _ segment: UInt64, from offset: UInt64?
+    static func wholeBatches(
+        _ directory: String, _ segment: UInt64, from offset: UInt64?
     ) throws(IndexError) -> (count: Int, fileBytes: UInt64, salt: UInt32?) {
-        let file = try JournalFile(path(JournalListing.segmentName(segment)), flags: O_RDONLY)
+        let file = try JournalFile(directory + "/" + JournalListing.segmentName(segment), flags: O_RDONLY)
         return try file.withBytes { (bytes) throws(IndexError) in
             let header: JournalHeader
             do throws(IndexError) {

@@ -19,8 +19,9 @@ struct InspectStoreCommand: AsyncParsableCommand {
               varve inspect-store pack 5f0c…e1 --store ./layers
               varve inspect-store recipe sha256:… --store ./layers
               varve inspect-store rows tags --store ./layers
+              varve inspect-store index --store ./layers
             """,
-        subcommands: [Packs.self, Pack.self, Recipe.self, Rows.self], defaultSubcommand: Packs.self)
+        subcommands: [Packs.self, Pack.self, Recipe.self, Rows.self, Index.self], defaultSubcommand: Packs.self)
 
     static func show(_ subject: InspectSubject, of store: StoreOptions) async throws {
         try await StoreAccess(store).reading { store in
@@ -69,6 +70,14 @@ struct InspectStoreCommand: AsyncParsableCommand {
         var table: String?
 
         func run() async throws { try await show(.rows(table: table), of: store) }
+    }
+
+    struct Index: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "The index's pages, table by table; reads and checks all of them.")
+        @OptionGroup var store: StoreOptions
+
+        func run() async throws { try await show(.index, of: store) }
     }
 }
 
