@@ -182,6 +182,7 @@ public final class MemoryDriver: StorageDriver {
     }
 
     /// See ``StorageDriver/delete(_:)``.
+    @discardableResult
     public func delete(_ objects: [ObjectAddress]) async throws(VarveError) -> Int {
         try locked { state throws(VarveError) in
             for object in objects { _ = try state.bucket(object.bucket) }

@@ -168,7 +168,7 @@ extension Collector {
         }
     }
 
-    /// Removes the blobs that no repository holds and no manifest names or is.
+    /// Removes the blobs that no repository and no object holds and no manifest names or is.
     func sweepBlobs() throws(VarveError) {
         let kept = try namedWithoutHolder()
         var removed: [(digest: Digest, row: BlobRow)] = []
@@ -177,14 +177,14 @@ extension Collector {
             let (page, unheld) = try core.read { [last] transaction in
                 let page = try transaction.blobs(after: last, limit: Self.pageRows)
                 let unheld = try page.filter {
-                    try !kept.contains($0.digest) && transaction.holders(of: $0.digest, limit: 1).isEmpty
+                    try !kept.contains($0.digest) && !transaction.isHeld($0.digest)
                 }
                 return (page, unheld)
             }
             if !unheld.isEmpty {
                 removed += try core.commitBlocking { transaction in
                     var removed: [(digest: Digest, row: BlobRow)] = []
-                    for (digest, _) in unheld where try transaction.holders(of: digest, limit: 1).isEmpty {
+                    for (digest, _) in unheld where try !transaction.isHeld(digest) {
                         guard let row = try transaction.blob(digest) else { continue }
                         try transaction.removeBlob(digest)
                         removed.append((digest, row))
@@ -219,6 +219,14 @@ extension Collector {
             }
         }
         return kept
+    }
+}
+
+extension IndexTransaction where Self: ~Copyable {
+    /// Whether a repository or an object holds a blob.
+    func isHeld(_ digest: Digest) throws(IndexError) -> Bool {
+        if try objectHolders(of: digest) > 0 { return true }
+        return try !holders(of: digest, limit: 1).isEmpty
     }
 }
 

@@ -14,7 +14,7 @@ extension IndexRestorer {
         for digest in recipes.keys.sorted() {
             try stop.check()
             let known = try read { (transaction) throws(IndexError) in
-                (row: try transaction.blob(digest), isHeld: try !transaction.holders(of: digest, limit: 1).isEmpty)
+                (row: try transaction.blob(digest), isHeld: try transaction.isHeld(digest))
             }
             if let row = known.row, row.flags.contains(.inline) { continue }
             let isNamed = known.isHeld || named.contains(digest)
@@ -55,7 +55,7 @@ extension IndexRestorer {
                 var unheld: [Digest] = []
                 for (digest, row) in page
                 where row.flags.contains(.rawFile) && !named.contains(digest) {
-                    if try transaction.holders(of: digest, limit: 1).isEmpty { unheld.append(digest) }
+                    if try !transaction.isHeld(digest) { unheld.append(digest) }
                 }
                 return (unheld: unheld, count: page.count, last: page.last?.digest)
             }

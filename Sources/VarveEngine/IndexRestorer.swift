@@ -79,6 +79,7 @@ final class IndexRestorer {
             try readRawFiles()
             try placeRecipes()
             try dropDangling()
+            try checkObjects()
             do throws(IndexError) { try rebuilder.finish() } catch { throw error.asVarveError("the new index") }
         } catch {
             try? rebuilder.abandon()

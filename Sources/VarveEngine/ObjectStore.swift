@@ -102,6 +102,7 @@ extension Store: StorageDriver {
     }
 
     /// See ``StorageDriver/delete(_:)``.
+    @discardableResult
     public func delete(_ objects: [ObjectAddress]) async throws(VarveError) -> Int {
         var count = 0
         var first = 0

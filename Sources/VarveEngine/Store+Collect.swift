@@ -3,6 +3,8 @@
 
 public import VarveModel
 
+import VarveDrivers
+
 extension Store {
     /// Removes what nothing names any more and gives the space back. The store must be this process's alone, and nothing
     /// may be pushed meanwhile. A blob that is being read may break off when its pack is rewritten; asked for again, it is
@@ -11,7 +13,8 @@ extension Store {
     /// What is kept: every manifest of every repository (untagged ones too: they go when they are deleted), what it
     /// names, and every blob that a repository holds. A repository lets go of a blob that none of its manifests names
     /// once it has held it for the grace period. One that never had a manifest deleted and has none keeps what it holds:
-    /// it is a place for blobs without manifests. Uploads that nobody has written to for seven days go.
+    /// it is a place for blobs without manifests. An object holds the blobs that its bytes are in. Uploads that nobody has
+    /// written to for seven days go.
     ///
     /// Packs in which nothing is alive go, and those of which less than three quarters are alive are rewritten. Whatever
     /// interrupts a collection leaves a whole store; the next one goes on.
@@ -30,6 +33,7 @@ extension Store {
         reached: @escaping @Sendable (CollectStep) throws(VarveError) -> Void
     ) async throws(VarveError) -> CollectReport {
         try core.checkWritable()
+        try await expireUploads(idleSeconds: Collector.uploadSeconds, now: wallClockMilliseconds())
         let stop = StopSign()
         return try await outcome {
             try await withTaskCancellationHandler {

@@ -45,9 +45,12 @@ extension Core {
         stats.repositoriesCount = UInt64(rows.repositories)
         stats.manifestsCount = UInt64(rows.manifests)
         stats.tagsCount = UInt64(rows.tags)
+        stats.bucketsCount = UInt64(rows.buckets)
+        stats.adoptingCount = UInt64(rows.adoptions)
         do throws(DriverError) {
             stats.packsBytes = try files.usage(of: StoreLayout.packs).bytes
             stats.indexBytes = try files.usage(of: StoreLayout.index).bytes
+            stats.spoolBytes = try files.usage(of: StoreLayout.spool).bytes
             stats.journalBytes = try files.usage(of: StoreLayout.journal).bytes
             stats.storedBytes = try files.usage(of: "").bytes
         } catch {

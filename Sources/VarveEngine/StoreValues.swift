@@ -106,6 +106,12 @@ public struct StoreStats: Sendable, Hashable {
     public var manifestsCount: UInt64 = 0
     /// Tags count.
     public var tagsCount: UInt64 = 0
+    /// Buckets of the storage driver count.
+    public var bucketsCount: UInt64 = 0
+    /// Bytes of objects that are no blobs (yet): parts of uploads, what waits to be adopted.
+    public var spoolBytes: UInt64 = 0
+    /// Objects that wait to be adopted as blobs count.
+    public var adoptingCount: UInt64 = 0
 
     /// Pushed bytes for each stored byte; 0 for an empty store.
     public var ratio: Double { storedBytes == 0 ? 0 : Double(blobsBytes) / Double(storedBytes) }

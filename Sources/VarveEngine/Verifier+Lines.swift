@@ -57,7 +57,7 @@ extension Verifier {
         return touched.map { $0.sorted() }
     }
 
-    /// The images, as `name:tag` or `name@digest`, that some blobs belong to.
+    /// The images, as `name:tag` or `name@digest`, and the objects that some blobs belong to.
     private func names(of blobs: Set<Digest>) throws(VarveError) -> [Digest: Set<String>] {
         guard !blobs.isEmpty else { return [:] }
         var names: [Digest: Set<String>] = [:]
@@ -67,6 +67,12 @@ extension Verifier {
                 for digest in catalogue.blobs(of: image.manifest) where blobs.contains(digest) {
                     names[digest, default: []].insert(image.name)
                 }
+            }
+        }
+        try core.forEachObject { place, row in
+            for digest in row.blobs where blobs.contains(digest) {
+                names[digest, default: []].insert(
+                    "object \(place.bucket)/\(String(decoding: place.key, as: UTF8.self))")
             }
         }
         return names

@@ -61,6 +61,7 @@ final class Verifier: Sendable {
         try await verifyBlobs()
         try await core.pool.run { [self] () throws(VarveError) -> Void in
             try verifyNames()
+            try verifyObjects()
             try verifyJournal()
         }
         let damage = state.withLockedValue { $0.damage }

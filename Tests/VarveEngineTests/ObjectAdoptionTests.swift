@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Glibc
+import Logging
+import NIOCore
+import Testing
+import VarveDrivers
+import VarveIndex
+import VarveModel
+import VarveTestKit
+
+@testable import VarveEngine
+
+/// Objects in a store, as a registry on the storage driver writes them.
+struct ObjectRig {
+    let directory = TestDirectory()
+    let bucket: BucketName
+
+    init() throws { bucket = try #require(BucketName("registry")) }
+
+    func open(faults: Faults? = nil, _ change: (inout StoreSettings) -> Void = { _ in }) async throws -> Store {
+        var settings = StoreSettings()
+        settings.settling = .off
+        settings.ioThreads = 4
+        change(&settings)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let store = try await Store.open(
+            at: directory.path + "/store", settings: settings, logger: logger, faults: faults)
+        if !settings.readOnly { _ = try await store.createBucket(bucket) }
+        return store
+    }
+
+    func address(_ key: String, in namespace: ObjectNamespace = .objects) throws -> ObjectAddress {
+        ObjectAddress(bucket, try #require(ObjectKey(key)), in: namespace)
+    }
+
+    /// Where CNCF Distribution keeps a blob.
+    func blobAddress(_ digest: Digest) throws -> ObjectAddress {
+        try address("r/docker/registry/v2/blobs/\(digest.algorithm.name)/\(digest.hex.prefix(2))/\(digest.hex)/data")
+    }
+
+    /// Uploads bytes in parts, joins them under an upload's key, copies that in ranges to the blob's key, and deletes the
+    /// upload: what a registry does with a layer.
+    @discardableResult
+    func push(_ bytes: [UInt8], to store: Store, partBytes: Int = 100_000) async throws -> Digest {
+        let digest = VarveTestKit.digest(of: bytes)
+        let target = try blobAddress(digest)
+        let upload = UploadName(startingAt: 1, key: try #require(ObjectKey("r/_uploads/\(digest.hex)/data")))
+        let data = ObjectAddress(bucket, upload.key)
+        let record = ObjectAddress(bucket, upload.uploadKey, in: .uploads)
+        _ = try await store.put(ByteBuffer(), to: record, attributes: ObjectAttributes())
+        var parts: [ObjectAddress] = []
+        for start in stride(from: 0, to: bytes.count, by: partBytes) {
+            let part = ObjectAddress(bucket, try #require(upload.partKey(parts.count + 1)), in: .parts)
+            let writer = try await store.writer(for: part, resuming: false)
+            try await writer.append(ByteBuffer(bytes: bytes[start..<min(start + partBytes, bytes.count)]))
+            _ = try await writer.commit(ObjectAttributes(), condition: WriteCondition(upload: record))
+            parts.append(part)
+        }
+        _ = try await store.compose(
+            parts.map { ObjectPiece($0) }, to: data, attributes: ObjectAttributes(etag: "up"),
+            condition: WriteCondition(upload: record), removing: parts + [record])
+        var ranges: [ObjectPiece] = []
+        let step = 3 * partBytes / 2
+        for start in stride(from: 0, to: bytes.count, by: step) {
+            ranges.append(ObjectPiece(data, range: UInt64(start)..<UInt64(min(start + step, bytes.count))))
+        }
+        _ = try await store.compose(
+            ranges, to: target, attributes: ObjectAttributes(etag: "moved"), condition: .none, removing: [])
+        try await store.delete([data])
+        return digest
+    }
+
+    func bytes(_ object: ObjectAddress, of store: Store, range: Range<UInt64>? = nil) async throws -> [UInt8] {
+        try await store.open(object).content(in: range).gathered()
+    }
+
+    /// Names in `spool/`, once nothing that was let go of waits to be removed.
+    func spoolFiles(of store: Store) async -> [String] {
+        // Removals are queued behind one another on the threads of the pool: as many empty jobs come after them.
+        for _ in 0..<16 { await store.core.pool.runAlways {} }
+        return directory.files(below: "store/spool")
+    }
+}
+
+@Suite("adopted objects")
+struct ObjectAdoptionTests {
+    @Test("keys that promise a digest are those of registries, and no others")
+    func keys() throws {
+        let digest = VarveTestKit.digest(of: [1])
+        let hex = digest.hex
+        let two = hex.prefix(2)
+        for text in [
+            "r/docker/registry/v2/blobs/sha256/\(two)/\(hex)/data", "blobs/sha256/\(two)/\(hex)/data",
+            "repo/blobs/sha256/\(hex)", "blobs/sha256/\(hex)", "/a/b/c/blobs/sha256/\(hex)",
+        ] {
+            #expect(Digest(promisedBy: try #require(ObjectKey(text))) == digest, "\(text)")
+        }
+        let other = two == "00" ? "11" : "00"
+        for text in [
+            "blobs/sha256/\(hex)/data", "blobs/sha256/\(other)/\(hex)/data", "blobs/sha256/\(hex.dropLast())",
+            "blobs/sha512/\(hex)", "blobs/sha256/\(hex.uppercased())", "sha256/\(hex)", hex, "blobs//\(hex)",
+            "r/_layers/sha256/\(hex)/link", "blobs/sha256/\(two)/\(hex)/data/", "xblobs/sha256/\(hex)",
+        ] {
+            #expect(Digest(promisedBy: try #require(ObjectKey(text))) == nil, "\(text)")
+        }
+    }
+
+    @Test("a moved layer becomes the blob that a push would have made, without a copy, and reads stay as they were")
+    func layer() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open { $0.cacheBudget = .bytes(.max) }
+        let tar = FileTree(401, files: 60, averageBytes: 20_000).tar
+        let digest = try await rig.push(tar, to: store)
+        let key = try rig.blobAddress(digest)
+        #expect(try await store.stats().adoptingCount == 1)
+        let before = try await store.open(key)
+        let files = await rig.spoolFiles(of: store)
+        #expect(files.count == 1, "the parts of an upload share a file")
+        var status = stat()
+        #expect(stat(rig.directory.path + "/" + (files.first ?? ""), &status) == 0)
+        let inode = status.st_ino
+
+        try await store.settle(evict: false)
+        #expect(try await store.stats().adoptingCount == 0)
+        let info = try await store.blob(digest, in: nil)
+        #expect(info.isSettled && info.size == UInt64(tar.count))
+        #expect(stat(rig.directory.path + "/store/" + StoreLayout.raw(digest).path, &status) == 0)
+        #expect(status.st_ino == inode, "the raw file is the spool file")
+        #expect(try await before.content(in: nil).gathered() == tar, "open from before it was adopted")
+        #expect(try await store.stat(key).attributes.etag == "moved")
+        #expect(try await store.stat(key) == before.info)
+
+        try await store.settle(evict: true)
+        #expect(try await !store.blob(digest, in: nil).isRaw)
+        #expect(try await rig.bytes(key, of: store) == tar, "rebuilt")
+        #expect(try await rig.bytes(key, of: store, range: 5000..<90_000) == Array(tar[5000..<90_000]))
+        #expect(try await before.content(in: 7..<5000).gathered() == Array(tar[7..<5000]))
+        withExtendedLifetime(before) {}
+
+        // The same layer through the other front is the same blob.
+        let repository = try #require(RepositoryName("library/one"))
+        #expect(try await store.push(tar, to: repository) == digest)
+        #expect(try await store.stats().blobsCount == 1)
+        #expect(try await store.pull(digest, from: repository) == tar)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("spool files go when nothing holds them and nobody reads them")
+    func spoolFiles() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        let bytes = FileTree(402, files: 20, averageBytes: 20_000).tar
+        let digest = try await rig.push(bytes, to: store)
+        try await store.settle(evict: true)
+        #expect(await rig.spoolFiles(of: store) == [])
+        #expect(try await rig.bytes(try rig.blobAddress(digest), of: store) == bytes)
+        let plain = try rig.address("plain")
+        _ = try await store.put(ByteBuffer(bytes: bytes), to: plain, attributes: ObjectAttributes())
+        var open: (any OpenObject)? = try await store.open(plain)
+        try await store.delete([plain])
+        #expect(await rig.spoolFiles(of: store).count == 1)
+        #expect(try await open?.content(in: nil).gathered() == bytes)
+        open = nil
+        #expect(await rig.spoolFiles(of: store) == [])
+        let writer = try await store.writer(for: plain, resuming: false)
+        try await writer.append(ByteBuffer(bytes: bytes))
+        try await writer.append(ByteBuffer(bytes: bytes))
+        await writer.cancel()
+        #expect(await rig.spoolFiles(of: store) == [])
+        await store.close()
+    }
+
+    @Test("a layer in many pieces is copied into a blob, and small objects are blobs at once")
+    func pieces() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        let tar = FileTree(403, files: 30, averageBytes: 20_000).tar
+        let digest = VarveTestKit.digest(of: tar)
+        let key = try rig.blobAddress(digest)
+        // Pieces out of two files and of a row, in no order.
+        let cuts = [0, 300, 120_000, 121_000, tar.count]
+        var pieces: [ObjectPiece] = []
+        for (start, end) in zip(cuts, cuts.dropFirst()).reversed() {
+            let object = try rig.address("piece\(start)")
+            _ = try await store.put(
+                ByteBuffer(bytes: tar[start..<end]), to: object, attributes: ObjectAttributes())
+            pieces.insert(ObjectPiece(object), at: 0)
+        }
+        _ = try await store.compose(
+            pieces, to: key, attributes: ObjectAttributes(), condition: .none, removing: pieces.map(\.source))
+        #expect(try await rig.bytes(key, of: store) == tar)
+        try await store.settle(evict: true)
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        #expect(try await rig.bytes(key, of: store) == tar)
+        #expect(await rig.spoolFiles(of: store) == [])
+
+        let config = Array("{\"os\":\"linux\"}".utf8)
+        let configDigest = VarveTestKit.digest(of: config)
+        _ = try await store.put(
+            ByteBuffer(bytes: config), to: try rig.blobAddress(configDigest), attributes: ObjectAttributes())
+        #expect(try await store.stats().adoptingCount == 0)
+        #expect(try await store.blob(configDigest, in: nil).isRaw)
+        #expect(try await rig.bytes(try rig.blobAddress(configDigest), of: store) == config)
+        let empty = VarveTestKit.digest(of: [])
+        _ = try await store.put(ByteBuffer(), to: try rig.blobAddress(empty), attributes: ObjectAttributes())
+        #expect(try await rig.bytes(try rig.blobAddress(empty), of: store) == [])
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("an object that is not what its key promises stays as it is")
+    func liar() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        var random = SeededBytes(404)
+        let promised = VarveTestKit.digest(of: [9])
+        for (name, bytes) in [("small", random.bytes(100)), ("large", random.bytes(50_000))] {
+            let key = try rig.address("\(name)/blobs/sha256/\(promised.hex)")
+            _ = try await store.put(ByteBuffer(bytes: bytes), to: key, attributes: ObjectAttributes())
+            try await store.settle(evict: true)
+            #expect(try await rig.bytes(key, of: store) == bytes)
+            #expect(try await store.stats().adoptingCount == 0)
+            #expect(try await store.stats().blobsCount == 0)
+        }
+        // A blob of that name that comes later is not what the object holds.
+        let repository = try #require(RepositoryName("a"))
+        #expect(try await store.push([9], to: repository) == promised)
+        let large = try rig.address("large/blobs/sha256/\(promised.hex)")
+        #expect(try await store.stat(large).size == 50_000)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("an object holds its blob: a collection takes it only after the object and everything else is gone")
+    func collection() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        let first = FileTree(405, files: 30, averageBytes: 20_000).tar
+        let second = FileTree(406, files: 30, averageBytes: 20_000).tar
+        let repository = try #require(RepositoryName("library/one"))
+        let one = try await rig.push(first, to: store)
+        let two = try await rig.push(second, to: store)
+        try await store.settle(evict: true)
+        _ = try await store.push(first, to: repository)
+        try await store.removeBlob(one, from: repository)
+        _ = try await store.collect(graceSeconds: 0)
+        #expect(try await rig.bytes(try rig.blobAddress(one), of: store) == first)
+        #expect(try await rig.bytes(try rig.blobAddress(two), of: store) == second)
+        // A copy of a part holds all of it.
+        let part = try rig.address("part")
+        _ = try await store.compose(
+            [ObjectPiece(try rig.blobAddress(two), range: 1000..<70_000)], to: part, attributes: ObjectAttributes(),
+            condition: .none, removing: [try rig.blobAddress(one), try rig.blobAddress(two)])
+        #expect(try await store.collect(graceSeconds: 0).blobsRemoved == 1)
+        #expect(try await rig.bytes(part, of: store) == Array(second[1000..<70_000]))
+        await #expect(throws: VarveError.self) { try await store.blob(one, in: nil) }
+        try await store.delete([part])
+        #expect(try await store.collect(graceSeconds: 0).blobsRemoved == 1)
+        let stats = try await store.stats()
+        #expect(stats.blobsCount == 0 && stats.chunksCount == 0)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("readers beside adoption, settling, eviction and copying get the right bytes")
+    func readers() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open {
+            $0.settling = .background
+            $0.cacheBudget = .bytes(0)
+        }
+        let layers = (0..<4).map { FileTree(410 + UInt64($0), files: 20, averageBytes: 20_000).tar }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for tar in layers {
+                group.addTask {
+                    let digest = try await rig.push(tar, to: store)
+                    let key = try rig.blobAddress(digest)
+                    var random = SeededBytes(UInt64(tar.count))
+                    for round in 0..<60 {
+                        let start = random.int(0...tar.count - 1)
+                        let end = random.int(start...tar.count)
+                        let found = try await rig.bytes(key, of: store, range: UInt64(start)..<UInt64(end))
+                        #expect(found == Array(tar[start..<end]), "seed \(SeededBytes.seed)")
+                        if round % 20 == 7 {
+                            let copy = try rig.address("copy/\(digest.hex)")
+                            _ = try await store.compose(
+                                [ObjectPiece(key, range: UInt64(start)..<UInt64(end))], to: copy,
+                                attributes: ObjectAttributes(), condition: .none, removing: [])
+                            #expect(try await rig.bytes(copy, of: store) == Array(tar[start..<end]))
+                        }
+                    }
+                }
+            }
+            group.addTask {
+                for _ in 0..<5 { try await store.settle(evict: true) }
+            }
+            try await group.waitForAll()
+        }
+        try await store.settle(evict: true)
+        #expect(try await store.stats().settledCount == 4)
+        for tar in layers {
+            #expect(try await rig.bytes(try rig.blobAddress(VarveTestKit.digest(of: tar)), of: store) == tar)
+        }
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("what waits to be adopted is gone on with after a restart, and files that nothing knows are removed")
+    func restart() async throws {
+        let rig = try ObjectRig()
+        let tar = FileTree(420, files: 30, averageBytes: 20_000).tar
+        var store = try await rig.open()
+        let digest = try await rig.push(tar, to: store)
+        await store.close()
+        rig.directory.write([1, 2, 3], to: "store/spool/" + String(repeating: "ab", count: 16))
+        rig.directory.write([1, 2, 3], to: "store/spool/not-ours")
+        store = try await rig.open()
+        #expect(rig.directory.files(below: "store/spool").count == 2)
+        #expect(try await store.stats().adoptingCount == 1)
+        #expect(try await rig.bytes(try rig.blobAddress(digest), of: store) == tar)
+        try await store.settle(evict: true)
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        await store.close()
+        store = try await rig.open { $0.readOnly = true }
+        #expect(try await rig.bytes(try rig.blobAddress(digest), of: store) == tar)
+        await #expect(throws: VarveError.self) { try await store.delete([try rig.blobAddress(digest)]) }
+        await store.close()
+    }
+
+    @Test("an index made anew knows every object, adopted or not", arguments: [false, true])
+    func rebuiltIndex(isAdopted: Bool) async throws {
+        let rig = try ObjectRig()
+        var store = try await rig.open()
+        let tar = FileTree(430, files: 30, averageBytes: 20_000).tar
+        var random = SeededBytes(431)
+        let plain = random.bytes(80_000)
+        let digest = try await rig.push(tar, to: store)
+        _ = try await store.put(
+            ByteBuffer(bytes: plain), to: try rig.address("plain"), attributes: ObjectAttributes(etag: "p"))
+        _ = try await store.put(
+            ByteBuffer(bytes: [1, 2]), to: try rig.address("small"), attributes: ObjectAttributes(fields: ["a": "b"]))
+        if isAdopted { try await store.settle(evict: true) }
+        let expected = try await store.list(rig.bucket, in: .objects, ListRequest())
+        await store.close()
+        rig.directory.remove("store/index")
+        let report = try await Store.rebuildIndex(at: rig.directory.path + "/store")
+        #expect(report.problems == [])
+        store = try await rig.open()
+        #expect(try await store.list(rig.bucket, in: .objects, ListRequest()) == expected)
+        #expect(try await rig.bytes(try rig.blobAddress(digest), of: store) == tar)
+        #expect(try await rig.bytes(try rig.address("plain"), of: store) == plain)
+        try await store.settle(evict: true)
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        #expect(try await rig.bytes(try rig.blobAddress(digest), of: store) == tar)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("objects whose bytes are lost are missed, and bytes whose objects are lost are found")
+    func lostAndFound() async throws {
+        let rig = try ObjectRig()
+        var store = try await rig.open()
+        var random = SeededBytes(440)
+        let (lost, found) = (random.bytes(80_000), random.bytes(90_000))
+        _ = try await store.put(ByteBuffer(bytes: lost), to: try rig.address("lost"), attributes: ObjectAttributes())
+        let lostFile = try #require(rig.directory.files(below: "store/spool").first)
+        await store.close()
+        rig.directory.remove(lostFile)
+        store = try await rig.open()
+        #expect(try await store.verify().damage.count == 1)
+        await #expect(throws: VarveError.self) { try await rig.bytes(try rig.address("lost"), of: store) }
+        await store.close()
+        var report = try await Store.rebuildIndex(at: rig.directory.path + "/store")
+        #expect(report.problems == ["object registry/lost is lost"])
+        store = try await rig.open()
+        #expect(try await store.list(rig.bucket, in: .objects, ListRequest()) == ObjectPage())
+        #expect(try await store.verify().damage == [])
+        _ = try await store.put(ByteBuffer(bytes: found), to: try rig.address("found"), attributes: ObjectAttributes())
+        await store.close()
+        rig.directory.remove("store/index")
+        rig.directory.remove("store/journal")
+        report = try await Store.rebuildIndex(at: rig.directory.path + "/store")
+        #expect(report.problems.contains { $0.contains("bucket recovered") })
+        store = try await rig.open()
+        let recovered = try #require(BucketName("recovered"))
+        let object = try #require(try await store.list(recovered, in: .objects, ListRequest()).objects.first)
+        #expect(try await rig.bytes(ObjectAddress(recovered, object.key), of: store) == found)
+        await store.close()
+    }
+
+    @Test("a collection removes uploads that nobody goes on with, and no others")
+    func expiry() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        let upload = UploadName(startingAt: 1, key: try #require(ObjectKey("k")))
+        let record = ObjectAddress(rig.bucket, upload.uploadKey, in: .uploads)
+        _ = try await store.put(ByteBuffer(), to: record, attributes: ObjectAttributes())
+        _ = try await store.collect(graceSeconds: 0)
+        _ = try await store.stat(record)
+        let place = record.place
+        try await store.core.commit { transaction in
+            var row = try #require(try transaction.object(at: place))
+            row.modifiedMilliseconds -= 8 * 24 * 3600 * 1000
+            _ = try transaction.putObject(at: place, row)
+        }
+        _ = try await store.collect(graceSeconds: 0)
+        await #expect(throws: VarveError.self) { try await store.stat(record) }
+        await store.close()
+    }
+}
