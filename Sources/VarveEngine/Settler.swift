@@ -39,7 +39,8 @@ final class Settler: Sendable {
         work = Work(packs: core.packs)
     }
 
-    /// Counts what is settled, for the cache's budget, and goes on with what an earlier process left queued.
+    /// Counts what is settled, for the cache's budget, queues what an earlier version could not settle, and goes on with
+    /// what an earlier process left queued.
     func start() {
         thread.submit { [self] isActive in
             guard isActive else { return }
@@ -48,6 +49,11 @@ final class Settler: Sendable {
                 try core.trimCache()
             } catch {
                 core.logger.error("the hot cache could not be counted", metadata: ["error": "\(error)"])
+            }
+            do throws(VarveError) {
+                try core.retryWithNewAbility()
+            } catch {
+                core.logger.error("blobs could not be queued again", metadata: ["error": "\(error)"])
             }
         }
         if core.settings.settling != .off { kick() }
@@ -75,7 +81,7 @@ final class Settler: Sendable {
     func landed(_ digest: Digest, inline: Bool) async throws(VarveError) {
         switch core.settings.settling {
         case .background: kick()
-        case .inline: try await drain(progress: nil)
+        case .inline: try await drain(progress: nil, retries: false)
         case .off: break
         }
     }
@@ -84,7 +90,7 @@ final class Settler: Sendable {
     func objectWaits() async throws(VarveError) {
         switch core.settings.settling {
         case .background: kick()
-        case .inline: try await drain(progress: nil)
+        case .inline: try await drain(progress: nil, retries: false)
         case .off: break
         }
     }
@@ -110,9 +116,12 @@ final class Settler: Sendable {
         }
     }
 
-    /// Settles until nothing is queued.
-    func drain(progress: (@Sendable (Progress) -> Void)?) async throws(VarveError) {
+    /// Settles until nothing is queued; with `retries` also what failed before for a reason that may have passed.
+    func drain(progress: (@Sendable (Progress) -> Void)?, retries: Bool = true) async throws(VarveError) {
         try core.checkWritable()
+        if retries {
+            try await thread.run { [core] () throws(VarveError) -> Void in try core.retry(where: RawReason.mayPass) }
+        }
         let total = try await core.pool.run { [core] () throws(VarveError) in try core.queuedBytes() }
         let done = NIOLockedValueBox<UInt64>(0)
         var more = true

@@ -40,6 +40,28 @@ struct IndexRebuilderTests {
         return try environment.read { (transaction) throws(IndexError) in try transaction.meta("mark") }
     }
 
+    @Test("an index made anew takes at most 64 bytes a chunk")
+    func size() throws {
+        let rebuilder = try IndexRebuilder(indexPath: index)
+        var generator = SeededGenerator(31)
+        let (packs, chunks) = (12, 5_000)
+        for pack in 0..<packs {
+            var entries = (0..<chunks).map {
+                ChunkEntry(hi: generator.next(), lo: generator.next(), ordinal: UInt32($0))
+            }
+            try rebuilder.environment.write { (transaction) throws(IndexError) in
+                try transaction.insertChunks(sorting: &entries, pack: UInt32(pack))
+            }
+        }
+        try rebuilder.finish()
+        var status = stat()
+        #expect(stat(index + "/data.mdb", &status) == 0)
+        #expect(status.st_size <= 64 * packs * chunks)
+        let environment = try IndexEnvironment(path: index)
+        defer { environment.close() }
+        #expect(try environment.statistics().chunks == packs * chunks)
+    }
+
     @Test("a lost or damaged index is made anew and goes on with the same journal", arguments: [true, false])
     func rebuild(isLost: Bool) throws {
         let lines = try fill()
