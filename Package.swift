@@ -116,7 +116,7 @@ let package = Package(
             name: "VarveDeflateTests", dependencies: ["VarveDeflate"], exclude: ["Fixtures"],
             swiftSettings: strict),
         tests("VarveIndex", ["VarveModel"]),
-        tests("VarveDrivers", ["VarveModel", "VarveTestKit", nioCore]),
+        tests("VarveDrivers", ["VarveModel", "VarveTestKit", nioCore, concurrencyHelpers]),
         tests(
             "VarveEngine",
             [

@@ -15,37 +15,9 @@ public final class MemoryDriver: StorageDriver {
         var pieces: [ByteBuffer]
     }
 
-    /// One namespace of a bucket, sorted by key.
-    private struct Space {
-        var keys: [ObjectKey] = []
-        var objects: [ObjectKey: Stored] = [:]
-
-        /// Where the first key that is not before `bytes` is.
-        func index(notBefore bytes: [UInt8]) -> Int {
-            var low = 0
-            var high = keys.count
-            while low < high {
-                let middle = (low + high) / 2
-                if keys[middle].bytes.lexicographicallyPrecedes(bytes) { low = middle + 1 } else { high = middle }
-            }
-            return low
-        }
-
-        mutating func put(_ stored: Stored) {
-            let key = stored.info.key
-            if objects.updateValue(stored, forKey: key) == nil { keys.insert(key, at: index(notBefore: key.bytes)) }
-        }
-
-        mutating func remove(_ key: ObjectKey) -> Bool {
-            guard objects.removeValue(forKey: key) != nil else { return false }
-            keys.remove(at: index(notBefore: key.bytes))
-            return true
-        }
-    }
-
     private struct Bucket {
         var info: BucketInfo
-        var spaces: [ObjectNamespace: Space] = [:]
+        var spaces: [ObjectNamespace: SortedObjects<Stored>] = [:]
     }
 
     private struct State {
@@ -58,17 +30,17 @@ public final class MemoryDriver: StorageDriver {
         }
 
         func object(_ address: ObjectAddress) throws(VarveError) -> Stored {
-            guard let stored = try bucket(address.bucket).spaces[address.namespace]?.objects[address.key] else {
+            guard let stored = try bucket(address.bucket).spaces[address.namespace]?[address.key] else {
                 throw VarveError(.notFound, "no object \(address)")
             }
             return stored
         }
 
         func check(_ condition: WriteCondition, at address: ObjectAddress) throws(VarveError) {
-            let there = try bucket(address.bucket).spaces[address.namespace]?.objects[address.key]
+            let there = try bucket(address.bucket).spaces[address.namespace]?[address.key]
             try condition.check(etag: there?.info.attributes.etag)
             if let upload = condition.upload,
-                buckets[upload.bucket]?.spaces[upload.namespace]?.objects[upload.key] == nil
+                buckets[upload.bucket]?.spaces[upload.namespace]?[upload.key] == nil
             {
                 throw VarveError(.uploadUnknown, "no upload \(upload)")
             }
@@ -81,13 +53,13 @@ public final class MemoryDriver: StorageDriver {
             let info = ObjectInfo(
                 key: address.key, size: pieces.reduce(0) { $0 + UInt64($1.readableBytes) },
                 modifiedMilliseconds: wallClockMilliseconds(), version: version, attributes: attributes)
-            buckets[address.bucket]?.spaces[address.namespace, default: Space()]
-                .put(Stored(info: info, pieces: pieces))
+            buckets[address.bucket]?.spaces[address.namespace, default: SortedObjects()]
+                .put(Stored(info: info, pieces: pieces), address.key)
             return info
         }
 
         mutating func remove(_ address: ObjectAddress) -> Bool {
-            buckets[address.bucket]?.spaces[address.namespace]?.remove(address.key) ?? false
+            buckets[address.bucket]?.spaces[address.namespace]?.remove(address.key) != nil
         }
     }
     private let state = NIOLockedValueBox(State())
@@ -119,7 +91,7 @@ public final class MemoryDriver: StorageDriver {
     /// See ``StorageDriver/deleteBucket(_:)``.
     public func deleteBucket(_ bucket: BucketName) async throws(VarveError) {
         try locked { state throws(VarveError) in
-            guard try state.bucket(bucket).spaces[.objects]?.keys.isEmpty ?? true else {
+            guard try state.bucket(bucket).spaces[.objects]?.isEmpty ?? true else {
                 throw VarveError(.inUse, "bucket \(bucket) is not empty")
             }
             state.buckets[bucket] = nil
@@ -195,16 +167,7 @@ public final class MemoryDriver: StorageDriver {
         _ bucket: BucketName, in namespace: ObjectNamespace, _ request: ListRequest
     ) async throws(VarveError) -> ObjectPage {
         try locked { state throws(VarveError) in
-            let space = try state.bucket(bucket).spaces[namespace] ?? Space()
-            var index = 0
-            func here() -> ObjectInfo? { index < space.keys.count ? space.objects[space.keys[index]]?.info : nil }
-            return request.page {
-                index = space.index(notBefore: $0)
-                return here()
-            } next: {
-                index += 1
-                return here()
-            }
+            try state.bucket(bucket).spaces[namespace]?.page(request, \.info) ?? ObjectPage()
         }
     }
 
