@@ -95,7 +95,7 @@ final class Core: Sendable {
             isSound: { [poisonBox, environment] in
                 poisonBox.withLockedValue { $0 } == nil && environment.poisoned == nil
             })
-        if !settings.readOnly { try spool.sweep() }
+        if !settings.readOnly { spool.sweep() }
     }
 
     /// What the lock file says while nobody has the store open that writes, if the last one closed it.

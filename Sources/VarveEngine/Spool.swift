@@ -110,7 +110,7 @@ final class Spool: Sendable {
     }
 
     /// Removes the files that the index does not know: an earlier process left them. Before anything is written.
-    func sweep() throws(VarveError) {
+    func sweep() {
         do {
             for name in try files.list(StoreLayout.spool) {
                 guard let id = StoreLayout.spoolID(name) else { continue }
@@ -119,10 +119,9 @@ final class Spool: Sendable {
                 }
                 if !isHeld { try files.remove(StoreLayout.spool(id)) }
             }
-        } catch let error as DriverError {
-            throw error.asVarveError
         } catch {
-            throw VarveError(.io, "the spool files could not be compared with the index", cause: error)
+            // They only take room, until the next opening.
+            logger.warning("spool files that nothing holds were not removed", metadata: ["error": "\(error)"])
         }
     }
 

@@ -13,7 +13,7 @@ import VarveTestKit
 @testable import VarveEngine
 
 /// Objects in a store, as a registry on the storage driver writes them.
-struct ObjectRig {
+struct ObjectRig: Sendable {
     let directory = TestDirectory()
     let bucket: BucketName
 
