@@ -82,7 +82,7 @@ let package = Package(
         module(
             "VarveEngine",
             [
-                "VarveModel", "VarveCodec", "VarveDeflate", "VarveIndex", "VarveDrivers", nioCore, nioPosix,
+                "VarveModel", "VarveCodec", "VarveDeflate", "VarveZstd", "VarveIndex", "VarveDrivers", nioCore, nioPosix,
                 concurrencyHelpers, logging,
             ]),
         module("VarveOCI", ["VarveModel"]),
@@ -98,6 +98,7 @@ let package = Package(
             ]),
         module("Varve", ["VarveModel", "VarveEngine"]),
         module("VarveDeflate", []),
+        module("VarveZstd", []),
         .executableTarget(
             name: "varve",
             dependencies: [
@@ -115,6 +116,8 @@ let package = Package(
         .testTarget(
             name: "VarveDeflateTests", dependencies: ["VarveDeflate"], exclude: ["Fixtures"],
             swiftSettings: strict),
+        .testTarget(
+            name: "VarveZstdTests", dependencies: ["VarveZstd"], exclude: ["Fixtures"], swiftSettings: strict),
         tests("VarveIndex", ["VarveModel"]),
         tests("VarveDrivers", ["VarveModel", "VarveTestKit", nioCore, concurrencyHelpers]),
         tests(

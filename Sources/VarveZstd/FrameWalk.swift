@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The walk over a frame that both directions share: it makes each block as the models say, or as an exception says.
+///
+/// The analyzer runs it beside the decoder and takes down an exception wherever the bytes differ; the rebuilder runs it
+/// with those exceptions. Both feed the models the same things, so both see the same proposals.
+final class FrameWalk {
+    let parameters: ZstdParameters
+    let model: any MatchModel
+    private let entropy: any EntropyModel
+    private let writer = BlockWriter()
+    private let reader: BlockReader
+    private let proposal = SequenceList()
+    private let real = SequenceList()
+    private let nothing = SequenceList()
+
+    init(_ parameters: ZstdParameters) {
+        self.parameters = parameters
+        (model, entropy) = parameters.makeModels()
+        reader = BlockReader(state: writer.state)
+        begin()
+    }
+
+    /// A frame begins.
+    func begin() {
+        model.begin()
+        entropy.begin()
+        writer.state.reset()
+    }
+
+    /// Bytes of the block made last, header included.
+    var bytes: UnsafeBufferPointer<UInt8> { writer.bytes }
+
+    /// Plain bytes of the usual block at `position` with `left` bytes to the frame's end, and whether it is the last.
+    func usual(at position: Int, left: Int) -> (count: Int, isLast: Bool) {
+        let whole = model.blockBytes(at: position)
+        let count = min(whole, left)
+        return (count, count == left && (count < whole || parameters.endsFull))
+    }
+
+    // MARK: making
+
+    /// Makes the block from `start` to `end`; as the models say if there is no exception.
+    func make(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, isLast: Bool, _ exception: BlockException?
+    ) throws(ZstdError) {
+        propose(text, start, end)
+        switch exception ?? .proposed {
+        case .proposed:
+            try settle(attempt(text, start, end, proposal, nil, isLast))
+        case .verbatim(let content):
+            try takeVerbatim(content, end - start, isLast)
+        case .other(let edits, let layout):
+            guard edits.apply(to: proposal, into: real), real.fits(end - start) else { throw .planDamaged }
+            try settle(attempt(text, start, end, real, layout, isLast))
+        }
+    }
+
+    private func propose(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int) {
+        if model.startsJob(at: start) { entropy.begin() }
+        model.propose(text, from: start, to: end, into: proposal)
+    }
+
+    private struct Outcome {
+        var layout: BlockLayout
+        var sequences: SequenceList
+        var wasTooLarge = false
+    }
+
+    /// Writes a block; nothing but the state on the wire remembers it.
+    private func attempt(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ sequences: SequenceList, _ given: BlockLayout?,
+        _ isLast: Bool
+    ) throws(ZstdError) -> Outcome {
+        let count = end - start
+        let plain = text + start
+        writer.gather(plain, count, sequences)
+        if let given {
+            guard writer.write(given, isLast: isLast, plain, count, sequences) else { throw .planDamaged }
+            return Outcome(layout: given, sequences: sequences)
+        }
+        let layout = entropy.layout(
+            BlockFacts(
+                plain: plain, plainCount: count, literals: writer.literals, literalCount: writer.literalCount,
+                sequences: sequences, wire: writer.state))
+        let list = layout.dropsSequences ? nothing : sequences
+        if layout.kind != .compressed {
+            guard writer.write(layout, isLast: isLast, plain, count, list) else { throw .planDamaged }
+            return Outcome(layout: layout, sequences: list)
+        }
+        let mark = writer.state.mark()
+        if layout.dropsSequences { writer.gather(plain, count, list) }
+        guard writer.write(layout, isLast: isLast, plain, count, list) else { throw .planDamaged }
+        if !entropy.isTooLarge(writer.count - 3, plainCount: count) { return Outcome(layout: layout, sequences: list) }
+        writer.state.restore(mark)
+        let raw = BlockLayout()
+        guard writer.write(raw, isLast: isLast, plain, count, nothing) else { throw .planDamaged }
+        return Outcome(layout: raw, sequences: nothing, wasTooLarge: true)
+    }
+
+    private func takeVerbatim(_ content: [UInt8], _ count: Int, _ isLast: Bool) throws(ZstdError) {
+        let isSound = content.withUnsafeBufferPointer { reader.read($0) }
+        guard isSound, reader.plainCount == count, reader.sequences.fits(count),
+            writer.writeVerbatim(content, isLast: isLast)
+        else { throw .planDamaged }
+        settle(Outcome(layout: reader.layout, sequences: reader.sequences))
+    }
+
+    private func settle(_ outcome: Outcome) {
+        entropy.settle(outcome.layout, wasTooLarge: outcome.wasTooLarge)
+        let isCompressed = outcome.layout.kind == .compressed
+        if isCompressed {
+            for index in 0..<outcome.sequences.count {
+                let each = outcome.sequences.base[index]
+                _ = writer.state.distance(each.offset, hasLiterals: each.literals > 0)
+            }
+        }
+        model.settle(
+            recent: writer.state.recent, isCompressed: isCompressed, asProposed: outcome.sequences === proposal)
+    }
+
+    // MARK: finding exceptions
+
+    /// Makes the block again and finds what has to be known beyond the models.
+    /// - Parameters:
+    ///   - wanted: The block's bytes, header included.
+    ///   - decoded: The block as it was read, if it is compressed.
+    /// - Returns: `proposed` if the models are right.
+    func describe(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, isLast: Bool, wanted: UnsafeBufferPointer<UInt8>,
+        kind: BlockLayout.Kind, decoded: BlockReader
+    ) throws(ZstdError) -> BlockException {
+        propose(text, start, end)
+        let mark = writer.state.mark()
+        if try takes(text, start, end, proposal, nil, isLast, wanted) { return .proposed }
+        writer.state.restore(mark)
+        guard kind == .compressed else {
+            var layout = BlockLayout()
+            layout.kind = kind
+            let edits = Edits(from: proposal, to: nothing)
+            if try takes(text, start, end, nothing, layout, isLast, wanted) { return .other(edits, layout) }
+            throw ZstdError("format")
+        }
+        let edits = Edits(from: proposal, to: decoded.sequences)
+        if !edits.steps.isEmpty {
+            if try takes(text, start, end, decoded.sequences, nil, isLast, wanted) { return .other(edits, nil) }
+            writer.state.restore(mark)
+        }
+        if try takes(text, start, end, decoded.sequences, decoded.layout, isLast, wanted) {
+            return .other(edits, decoded.layout)
+        }
+        writer.state.restore(mark)
+        let content = Array(wanted[3...])
+        try takeVerbatim(content, end - start, isLast)
+        return .verbatim(content)
+    }
+
+    /// Whether these sequences and that layout give the bytes wanted; if so, they are what was written.
+    private func takes(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ sequences: SequenceList, _ layout: BlockLayout?,
+        _ isLast: Bool, _ wanted: UnsafeBufferPointer<UInt8>
+    ) throws(ZstdError) -> Bool {
+        guard let outcome = try? attempt(text, start, end, sequences, layout, isLast) else { return false }
+        guard writer.bytes.count == wanted.count, writer.bytes.elementsEqual(wanted) else { return false }
+        settle(outcome)
+        return true
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The last text of a frame, in memory that slides along.
+final class History {
+    private var base: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    /// The place of the first byte kept, counted from the frame's start.
+    private var origin = 0
+    /// The place after the last byte.
+    private(set) var end = 0
+    private var window = 0
+
+    init() {
+        capacity = 4 << 20
+        base = .allocate(capacity: capacity + 64)
+        base.initialize(repeating: 0, count: capacity + 64)
+    }
+
+    deinit { base.deallocate() }
+
+    /// A frame begins of which the last `window` bytes are to be kept.
+    func begin(window: Int) {
+        self.window = window
+        origin = 0
+        end = 0
+    }
+
+    /// The frame's text: `text[place]` may be read for the places kept.
+    var text: UnsafePointer<UInt8> { UnsafePointer(base) - origin }
+
+    /// Makes room for `count` more bytes, at most a block.
+    /// - Returns: Where they go.
+    func room(_ count: Int) -> UnsafeMutablePointer<UInt8> {
+        let held = end - origin
+        if held + count > capacity {
+            if held > window, held >= 2 * window || capacity >= 2 * window + (1 << 20) {
+                let keep = window
+                base.update(from: base + (held - keep), count: keep)
+                origin = end - keep
+            }
+            if end - origin + count > capacity { grow(max(2 * window + (1 << 20), end - origin + count)) }
+        }
+        return base + (end - origin)
+    }
+
+    private func grow(_ wanted: Int) {
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted + 64)
+        larger.update(from: base, count: end - origin)
+        (larger + (end - origin)).initialize(repeating: 0, count: wanted + 64 - (end - origin))
+        base.deallocate()
+        base = larger
+        capacity = wanted
+    }
+
+    /// The bytes were put where `room` said.
+    func filled(_ count: Int) { end += count }
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The match search of klauspost/compress at its default level: two hash tables, of eight and of five bytes, that keep the
+/// first four bytes beside each place; steps that grow through text without matches; offsets of earlier blocks are not used.
+final class KlauspostDoubleModel: MatchModel {
+    let windowBytes: Int
+    private static let longBits: UInt64 = 17
+    private static let shortBits: UInt64 = 15
+    /// Places after this are moved down.
+    private static let placeMax = 1 << 30
+
+    /// First bytes in the low half, place in the high half; places count from `shift` before the frame.
+    private let long: UnsafeMutablePointer<UInt64>
+    private let short: UnsafeMutablePointer<UInt64>
+    private var shift: Int
+
+    init(windowBytes: Int) {
+        self.windowBytes = windowBytes
+        shift = windowBytes
+        long = .allocate(capacity: 1 << Int(Self.longBits))
+        long.initialize(repeating: 0, count: 1 << Int(Self.longBits))
+        short = .allocate(capacity: 1 << Int(Self.shortBits))
+        short.initialize(repeating: 0, count: 1 << Int(Self.shortBits))
+    }
+
+    deinit {
+        long.deallocate()
+        short.deallocate()
+    }
+
+    func blockBytes(at position: Int) -> Int { min(ZstdTables.blockMax, windowBytes) }
+
+    func startsJob(at position: Int) -> Bool { false }
+
+    func begin() {
+        shift = windowBytes
+        long.update(repeating: 0, count: 1 << Int(Self.longBits))
+        short.update(repeating: 0, count: 1 << Int(Self.shortBits))
+    }
+
+    func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {}
+
+    /// Moves all places down, so that they stay within 32 bits. What is out of reach is forgotten.
+    private func moveDown(_ position: Int) {
+        let delta = position &+ shift &- windowBytes &- windowBytes
+        for (table, bits) in [(long, Self.longBits), (short, Self.shortBits)] {
+            for index in 0..<(1 << Int(bits)) {
+                let place = Int(table[index] >> 32)
+                table[index] = place < delta ? 0 : UInt64(place &- delta) << 32 | table[index] & 0xffff_ffff
+            }
+        }
+        shift -= delta
+    }
+
+    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
+        list.count = 0
+        if end &+ shift > Self.placeMax { moveDown(start) }
+        if end &- start < 16 { return }
+        let long = long
+        let short = short
+        let shift = shift
+        let window = windowBytes
+        let limit = end &- 10
+        var at = start
+        var anchor = start
+        var offset1 = 1
+        var offset2 = 4
+        var word = Matching.word8(text, at)
+
+        while true {
+            var from = 0
+            let mayRepeat = list.count > 2
+            search: while true {
+                let longSlot = Matching.hash8(word, Self.longBits)
+                let shortSlot = Matching.hash5(word, Self.shortBits)
+                let longEntry = long[longSlot]
+                let shortEntry = short[shortSlot]
+                let low = word & 0xffff_ffff
+                let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
+                long[longSlot] = entry
+                short[shortSlot] = entry
+                if mayRepeat {
+                    let repeated = at &- offset1 &+ 1
+                    if repeated >= 0,
+                        Matching.word4(text, repeated) == UInt32(truncatingIfNeeded: word &>> 8)
+                    {
+                        var length = 4 &+ Matching.length(text, at &+ 5, repeated &+ 4, end)
+                        let next = at &+ length &+ 1
+                        var first = at &+ 1
+                        var source = repeated
+                        let lowest = max(at &- window, 0)
+                        while source > lowest && first > anchor &+ 1 && text[source &- 1] == text[first &- 1]
+                            && length < 131_073
+                        {
+                            source &-= 1
+                            first &-= 1
+                            length &+= 1
+                        }
+                        list.append(first &- anchor, length, 1)
+                        at = next
+                        anchor = at
+                        if at >= limit { return }
+                        word = Matching.word8(text, at)
+                        continue search
+                    }
+                }
+                let longPlace = Int(longEntry &>> 32) &- shift
+                if at &- longPlace < window && longEntry & 0xffff_ffff == low {
+                    from = longPlace
+                    break search
+                }
+                let shortPlace = Int(shortEntry &>> 32) &- shift
+                if at &- shortPlace < window && shortEntry & 0xffff_ffff == low {
+                    let nextWord = Matching.word8(text, at &+ 1)
+                    let nextSlot = Matching.hash8(nextWord, Self.longBits)
+                    let nextEntry = long[nextSlot]
+                    let nextLow = nextWord & 0xffff_ffff
+                    long[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
+                    let nextPlace = Int(nextEntry &>> 32) &- shift
+                    if at &- nextPlace &+ 1 < window && nextEntry & 0xffff_ffff == nextLow {
+                        from = nextPlace
+                        at &+= 1
+                    } else {
+                        from = shortPlace
+                    }
+                    break search
+                }
+                at &+= 1 &+ (at &- anchor) &>> 7
+                if at >= limit { return }
+                word = Matching.word8(text, at)
+            }
+            offset2 = offset1
+            offset1 = at &- from
+            var length = Matching.length(text, at &+ 4, from &+ 4, end) &+ 4
+            let lowest = max(at &- window, 0)
+            while from > lowest && at > anchor && text[from &- 1] == text[at &- 1] && length < 131_074 {
+                at &-= 1
+                from &-= 1
+                length &+= 1
+            }
+            list.append(at &- anchor, length, at &- from &+ 3)
+            at &+= length
+            anchor = at
+            if at >= limit { return }
+            let first = at &- length &+ 1
+            let last = at &- 2
+            let firstWord = Matching.word8(text, first)
+            let lastWord = Matching.word8(text, last)
+            let firstPlace = UInt64(truncatingIfNeeded: first &+ shift) &<< 32
+            let lastPlace = UInt64(truncatingIfNeeded: last &+ shift) &<< 32
+            let one = UInt64(1) &<< 32
+            long[Matching.hash8(firstWord, Self.longBits)] = firstPlace | firstWord & 0xffff_ffff
+            long[Matching.hash8(lastWord, Self.longBits)] = lastPlace | lastWord & 0xffff_ffff
+            short[Matching.hash5(firstWord &>> 8, Self.shortBits)] =
+                (firstPlace &+ one) | (firstWord &>> 8) & 0xffff_ffff
+            short[Matching.hash5(lastWord &>> 8, Self.shortBits)] =
+                (lastPlace &+ one) | (lastWord &>> 8) & 0xffff_ffff
+            word = Matching.word8(text, at)
+            if !mayRepeat { continue }
+            while true {
+                let source = at &- offset2
+                if source < 0 || Matching.word4(text, source) != UInt32(truncatingIfNeeded: word) { break }
+                let length = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
+                let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | word & 0xffff_ffff
+                long[Matching.hash8(word, Self.longBits)] = entry
+                short[Matching.hash5(word, Self.shortBits)] = entry
+                list.append(0, length, 1)
+                at &+= length
+                anchor = at
+                swap(&offset1, &offset2)
+                if at >= limit { return }
+                word = Matching.word8(text, at)
+            }
+        }
+    }
+}

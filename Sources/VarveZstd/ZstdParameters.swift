@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Which encoder wrote a stream, with which settings. The numbers are on-disk format.
+struct ZstdParameters: Hashable {
+    enum Encoder: Hashable {
+        /// klauspost/compress; level 2 is its default. Eras: see ``KlauspostEntropy``.
+        case klauspost(level: Int, era: Int)
+        /// libzstd 1.5, strategy "dfast".
+        case reference(ReferenceDoubleModel.Settings)
+    }
+
+    var encoder: Encoder
+    /// Whether a last block may be a full one (the encoder knows where its input ends).
+    var endsFull = false
+
+    /// For tables and counters.
+    var name: String {
+        switch encoder {
+        case .klauspost(let level, let era): return "klauspost-\(level)-\(era)"
+        case .reference(let settings):
+            return "zstd-dfast-\(settings.windowLog)-\(settings.longLog)\(settings.jobLog > 0 ? "-jobs" : "")"
+        }
+    }
+
+    /// The numbers that stand for it in a plan.
+    var raw: [Int] {
+        let end = endsFull ? 1 : 0
+        switch encoder {
+        case .klauspost(let level, let era): return [1, end, level, era]
+        case .reference(let set):
+            return [2, end, 2, set.windowLog, set.longLog, set.shortLog, set.shortBytes, set.jobLog]
+        }
+    }
+
+    /// The parameters that `raw` stands for; nil if this version does not know them.
+    init?(raw: [Int]) {
+        guard raw.count >= 2, raw[1] <= 1 else { return nil }
+        switch raw[0] {
+        case 1:
+            guard raw.count == 4, raw[2] == 2, raw[3] <= 3 else { return nil }
+            encoder = .klauspost(level: raw[2], era: raw[3])
+        case 2:
+            guard raw.count == 8, raw[2] == 2, (10...25).contains(raw[3]), (6...24).contains(raw[4]),
+                (6...24).contains(raw[5]), (4...7).contains(raw[6]),
+                raw[7] == 0 || (max(20, raw[3])...27).contains(raw[7])
+            else { return nil }
+            encoder = .reference(
+                ReferenceDoubleModel.Settings(
+                    windowLog: raw[3], longLog: raw[4], shortLog: raw[5], shortBytes: raw[6], jobLog: raw[7]))
+        default: return nil
+        }
+        endsFull = raw[1] == 1
+    }
+
+    init(_ encoder: Encoder, endsFull: Bool = false) {
+        self.encoder = encoder
+        self.endsFull = endsFull
+    }
+
+    func makeModels() -> (any MatchModel, any EntropyModel) {
+        switch encoder {
+        case .klauspost(_, let era):
+            let model = KlauspostDoubleModel(windowBytes: 8 << 20)
+            return (model, KlauspostEntropy(era: era, packsLiterals: era == 0, blockSize: model.blockBytes(at: 0)))
+        case .reference(let settings):
+            return (ReferenceDoubleModel(settings), ReferenceEntropy(strategy: 2, hasRawLiterals: false))
+        }
+    }
+
+    /// Everything that is tried on a frame with that header, likely ones first.
+    static func candidates(_ header: FrameHeader) -> [ZstdParameters] {
+        var all: [ZstdParameters] = []
+        for era in [3, 0, 2, 1] { all.append(ZstdParameters(.klauspost(level: 2, era: era))) }
+        typealias Settings = ReferenceDoubleModel.Settings
+        for (long, short) in [(17, 16), (18, 18)] {
+            for jobs in [23, 0] {
+                all.append(
+                    ZstdParameters(
+                        .reference(Settings(windowLog: 21, longLog: long, shortLog: short, jobLog: jobs)),
+                        endsFull: true))
+            }
+        }
+        // libzstd's windows have two mebibytes at these levels, klauspost's eight.
+        if header.windowBytes <= 2 << 20 || header.contentBytes != nil { all = Array(all[4...] + all[..<4]) }
+        return all
+    }
+}
