@@ -11,6 +11,12 @@ import VarveModel
 // How an object's bytes become a blob. It runs on the thread that settles, before each batch: nothing is adopted while a
 // collection has the store to itself, and whatever ends it leaves the object as it was, waiting.
 
+extension BlobRow {
+    /// Whether the blob needs no raw file. The file of one that does may be damaged: an object's bytes, which were just
+    /// hashed, take its place.
+    fileprivate var isKept: Bool { isSettled || flags.contains(.inline) }
+}
+
 extension Core {
     /// Takes in the objects that wait, one after the other, until `isStopped`.
     func adoptObjects(isStopped: () -> Bool) throws(VarveError) {
@@ -36,7 +42,7 @@ extension Core {
         }
         defer { withExtendedLifetime(pin) {} }
         // What another object, or a push, brought already needs no second place.
-        let isKnown = try read { try $0.blob(digest) } != nil
+        let isKnown = try read { try $0.blob(digest) }?.isKept ?? false
         guard try place(row, as: digest, isKnown: isKnown) else {
             logger.warning(
                 "an object is not what its key says; it is kept as it is", metadata: ["digest": "\(digest)"])
@@ -50,17 +56,17 @@ extension Core {
                 try transaction.removeAdoption(sequence)
                 return []
             }
-            if let blob = try transaction.blob(digest) {
-                guard blob.size == size else { throw VarveError(.corrupted, "blob \(digest) has another length") }
-            } else {
+            let time = now()
+            var blob = try transaction.blob(digest) ?? BlobRow(size: size, landedAt: time, lastUsed: time)
+            guard blob.size == size else { throw VarveError(.corrupted, "blob \(digest) has another length") }
+            if !blob.isKept {
                 // The blob that made a second place unnecessary was removed in between: once more.
                 if isKnown { return nil }
-                let time = now()
-                var fresh = BlobRow(size: size, flags: .rawFile, landedAt: time)
-                fresh.lastUsed = time
-                fresh.reason = RawReason.pending
-                try transaction.putBlob(digest, fresh)
-                _ = try transaction.enqueue(digest)
+                let isFresh = !blob.flags.contains(.rawFile) || blob.reason == RawReason.damaged
+                blob.flags.insert(.rawFile)
+                if isFresh { blob.reason = RawReason.pending }
+                try transaction.putBlob(digest, blob)
+                if isFresh { try transaction.enqueue(digest) }
             }
             present.extents = [.blob(digest, offset: 0, length: size)]
             try transaction.removeAdoption(sequence)

@@ -235,6 +235,25 @@ struct ObjectAdoptionTests {
         await store.close()
     }
 
+    @Test("a blob that was found damaged is whole again when an object brings its bytes")
+    func damagedBlob() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        let tar = FileTree(407, files: 20, averageBytes: 20_000).tar
+        let repository = try #require(RepositoryName("library/one"))
+        let digest = try await store.push(tar, to: repository)
+        rig.directory.write([1, 2, 3], to: "store/" + StoreLayout.raw(digest).path)
+        try await store.settle(evict: true)
+        await #expect(throws: VarveError.self) { try await store.pull(digest, from: repository) }
+        try await rig.push(tar, to: store)
+        try await store.settle(evict: true)
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        #expect(try await store.pull(digest, from: repository) == tar)
+        #expect(try await rig.bytes(try rig.blobAddress(digest), of: store) == tar)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
     @Test("an object holds its blob: a collection takes it only after the object and everything else is gone")
     func collection() async throws {
         let rig = try ObjectRig()
