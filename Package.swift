@@ -96,7 +96,7 @@ let package = Package(
                 "VarveModel", "VarveCodec", "VarveDrivers", "VarveHTTP", "COpenSSL", "CZlib", nioCore, nioHTTP1, logging,
                 lifecycle,
             ]),
-        module("Varve", ["VarveModel", "VarveEngine"]),
+        module("Varve", ["VarveModel", "VarveDrivers", "VarveEngine"]),
         module("VarveDeflate", []),
         module("VarveZstd", []),
         .executableTarget(

@@ -30,6 +30,8 @@ private struct Changed: Error {}
 extension Store {
     /// Bytes that a row may hold besides references; more are written to a spool file.
     static let rowBytesMax = 64 << 10
+    /// Unfinished uploads to which nothing was added for so long go: a day later than registries purge theirs.
+    static let uploadIdleSeconds: UInt64 = 8 * 24 * 3600
     /// Extents of one object. Each takes some thirty bytes of its row.
     static let extentsMax = 100_000
 
@@ -60,6 +62,10 @@ extension Store {
                 core.letGo(draft.removing, released)
                 withExtendedLifetime(plan.file) {}
                 if isWaiting { try await settler.objectWaits() }
+                if object.namespace == .uploads, core.spool.isSweepOfUploadsDue(at: time) {
+                    // Whoever begins an upload waits for it once a day; that it fails is no failure of theirs.
+                    _ = try? await expireUploads(idleSeconds: Self.uploadIdleSeconds, now: time)
+                }
                 return info
             } catch {
                 guard error.cause is Changed else { throw error }

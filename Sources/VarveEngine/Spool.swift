@@ -31,6 +31,8 @@ final class Spool: Sendable {
         /// Files that the parts of one upload are written to, one behind the other, while nobody writes to them.
         var idle: [String: (file: SpoolFile, end: UInt64, use: UInt64)] = [:]
         var clock: UInt64 = 0
+        /// When idle uploads were last looked for, milliseconds since 1970.
+        var uploadsSwept: UInt64 = 0
     }
     private let state = NIOLockedValueBox(State())
     /// Uploads whose files are kept open.
@@ -122,6 +124,17 @@ final class Spool: Sendable {
         } catch {
             // They only take room, until the next opening.
             logger.warning("spool files that nothing holds were not removed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Whether idle uploads are to be looked for: once a day, by whoever asks first.
+    func isSweepOfUploadsDue(at milliseconds: UInt64) -> Bool {
+        state.withLockedValue { state in
+            guard milliseconds > state.uploadsSwept, milliseconds - state.uploadsSwept >= 24 * 3600 * 1000 else {
+                return false
+            }
+            state.uploadsSwept = milliseconds
+            return true
         }
     }
 

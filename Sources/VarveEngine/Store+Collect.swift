@@ -33,7 +33,7 @@ extension Store {
         reached: @escaping @Sendable (CollectStep) throws(VarveError) -> Void
     ) async throws(VarveError) -> CollectReport {
         try core.checkWritable()
-        try await expireUploads(idleSeconds: Collector.uploadSeconds, now: wallClockMilliseconds())
+        try await expireUploads(idleSeconds: Self.uploadIdleSeconds, now: wallClockMilliseconds())
         let stop = StopSign()
         return try await outcome {
             try await withTaskCancellationHandler {

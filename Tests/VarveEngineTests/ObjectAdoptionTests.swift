@@ -411,10 +411,10 @@ struct ObjectAdoptionTests {
         await store.close()
     }
 
-    @Test("a collection removes uploads that nobody goes on with, and no others")
-    func expiry() async throws {
+    @Test("uploads that nobody goes on with go with a collection or when another one begins", arguments: [true, false])
+    func expiry(isCollected: Bool) async throws {
         let rig = try ObjectRig()
-        let store = try await rig.open()
+        var store = try await rig.open()
         let upload = UploadName(startingAt: 1, key: try #require(ObjectKey("k")))
         let record = ObjectAddress(rig.bucket, upload.uploadKey, in: .uploads)
         _ = try await store.put(ByteBuffer(), to: record, attributes: ObjectAttributes())
@@ -423,10 +423,20 @@ struct ObjectAdoptionTests {
         let place = record.place
         try await store.core.commit { transaction in
             var row = try #require(try transaction.object(at: place))
-            row.modifiedMilliseconds -= 8 * 24 * 3600 * 1000
+            row.modifiedMilliseconds -= 9 * 24 * 3600 * 1000
             _ = try transaction.putObject(at: place, row)
         }
-        _ = try await store.collect(graceSeconds: 0)
+        if isCollected {
+            _ = try await store.collect(graceSeconds: 0)
+        } else {
+            // An open store has looked today.
+            await store.close()
+            store = try await rig.open()
+            let next = UploadName(startingAt: 2, key: upload.key)
+            let other = ObjectAddress(rig.bucket, next.uploadKey, in: .uploads)
+            _ = try await store.put(ByteBuffer(), to: other, attributes: ObjectAttributes())
+            _ = try await store.stat(other)
+        }
         await #expect(throws: VarveError.self) { try await store.stat(record) }
         await store.close()
     }
