@@ -84,6 +84,12 @@ extension SegmentWalk {
             } else {
                 asRule = runReal(&tape, from, end: end)
             }
+            if model.position != end || tape.index != tokensFrom + pieceTokens || end == from {
+                // The model went another way than the stream.
+                unrepresentable = true
+                at = blockEnd
+                return true
+            }
             if case .plain = parameters.rule { asRule = end == ruleEnd }
             if exceeds { asRule = false }
             _ = coder.bit(p + 62, asRule ? 1 : 0)
