@@ -73,6 +73,15 @@ extension FileSystemDriver {
         }
     }
 
+    /// - Throws: `bucketUnknown`, `preconditionFailed`, `uploadUnknown`.
+    func check(_ condition: WriteCondition, at object: ObjectAddress) throws(VarveError) {
+        let there = try known(object.bucket).spaces[object.namespace]?[object.key]
+        try condition.check(etag: there?.info.attributes.etag)
+        if let upload = condition.upload, (try? entry(upload)) == nil {
+            throw VarveError(.uploadUnknown, "no upload \(upload)")
+        }
+    }
+
     /// Makes a draft an object. Blocks.
     /// - Parameter sources: The versions of the objects that its bytes come from.
     /// - Returns: nil if those have been replaced or deleted meanwhile.
@@ -83,12 +92,9 @@ extension FileSystemDriver {
         commits.lock()
         defer { commits.unlock() }
         let bucket = try known(object.bucket)
+        try check(condition, at: object)
         for (source, version) in sources where try entry(source).info.version != version { return nil }
         let old = bucket.spaces[object.namespace]?[object.key]
-        try condition.check(etag: old?.info.attributes.etag)
-        if let upload = condition.upload, (try? entry(upload)) == nil {
-            throw VarveError(.uploadUnknown, "no upload \(upload)")
-        }
         let removed = removing.filter { $0 != object }
         let superseded = (old.map { [$0] } ?? []) + removed.compactMap { try? entry($0) }
         let version = state.withLockedValue { state in

@@ -182,8 +182,8 @@ public final class FileSystemDriver: StorageDriver {
     ) async throws(VarveError) -> ObjectInfo {
         try attributes.check()
         return try await pool.run { [self] () throws(VarveError) in
-            _ = try known(object.bucket)
             while true {
+                try check(condition, at: object)
                 let draft = try FileDraft(self)
                 var versions: [ObjectAddress: UInt64] = [:]
                 for piece in pieces {

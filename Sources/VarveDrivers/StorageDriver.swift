@@ -68,7 +68,7 @@ public protocol StorageDriver: Sendable {
     ///   it is named here, stays.
     /// - Throws: `notFound` if a source is not there, `rangeNotSatisfiable` if a range reaches past its end,
     ///   `preconditionFailed` if it has another version, or by `condition`; `uploadUnknown`, `tooLarge`, `outOfSpace`.
-    ///   Nothing has changed then.
+    ///   Nothing has changed then. The condition's error comes before those of the sources.
     func compose(
         _ pieces: [ObjectPiece], to object: ObjectAddress, attributes: ObjectAttributes, condition: WriteCondition,
         removing: [ObjectAddress]

@@ -91,7 +91,11 @@ private struct ObjectPlan: Sendable {
 extension Core {
     /// Looks at what an object is to be made of. Blocks.
     fileprivate func plan(_ draft: ObjectDraft, for object: ObjectAddress) throws(VarveError) -> ObjectPlan {
-        let extents = try read { try $0.extents(of: draft.extents) }
+        // The condition is looked at again in the step itself; here it comes before what the sources might be refused for.
+        let extents = try read { transaction in
+            try transaction.check(draft.condition, at: object)
+            return try transaction.extents(of: draft.extents)
+        }
         var plan = ObjectPlan(extents: extents, placed: extents)
         plan.promised = object.namespace == .objects ? Digest(promisedBy: object.key) : nil
         var inline: [UInt8] = []
@@ -135,11 +139,7 @@ extension WriteTransaction {
     fileprivate func write(
         _ draft: ObjectDraft, _ plan: ObjectPlan, to object: ObjectAddress, at time: UInt64
     ) throws -> (ObjectInfo, [SpoolID], Bool) {
-        _ = try info(of: object.bucket)
-        try draft.condition.check(etag: try self.object(at: object.place)?.etag)
-        if let upload = draft.condition.upload, try self.object(at: upload.place) == nil {
-            throw VarveError(.uploadUnknown, "no upload \(upload)")
-        }
+        try check(draft.condition, at: object)
         guard try extents(of: draft.extents) == plan.extents else {
             throw VarveError(.cancelled, "the objects change all the time", cause: Changed())
         }
@@ -168,6 +168,15 @@ extension WriteTransaction {
 }
 
 extension IndexTransaction where Self: ~Copyable {
+    /// - Throws: `bucketUnknown`, `preconditionFailed`, `uploadUnknown`.
+    fileprivate func check(_ condition: WriteCondition, at object: ObjectAddress) throws {
+        _ = try info(of: object.bucket)
+        try condition.check(etag: try self.object(at: object.place)?.etag)
+        if let upload = condition.upload, try self.object(at: upload.place) == nil {
+            throw VarveError(.uploadUnknown, "no upload \(upload)")
+        }
+    }
+
     /// The extents that an object of this source has now.
     /// - Throws: `notFound`, `bucketUnknown`, `rangeNotSatisfiable`, `preconditionFailed`.
     fileprivate func extents(of source: ObjectDraft.Source) throws -> [Extent] {

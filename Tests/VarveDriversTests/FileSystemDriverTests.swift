@@ -50,6 +50,12 @@ struct FileSystemDriverTests {
     @Test("keeps the contract of drivers", arguments: StorageDriverContract.checks)
     func contract(_ check: StorageDriverContract.Check) async throws { try await check.run(Fixture()) }
 
+    @Test("goes through long histories like objects in memory", arguments: UInt64(0)..<3)
+    func history(_ salt: UInt64) async throws {
+        var history = try await StorageDriverHistory(Fixture(), salt: 640 + salt)
+        try await history.run(steps: 200)
+    }
+
     @Test("is opened by one process at a time, and refuses files that are not its own")
     func refusals() async throws {
         let directory = TestDirectory()

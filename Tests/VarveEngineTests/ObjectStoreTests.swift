@@ -56,4 +56,28 @@ struct ObjectStoreTests {
     func background(_ check: StorageDriverContract.Check) async throws {
         try await check.run(StoreDriverFixture { $0.settling = .background })
     }
+
+    @Test("go through long histories like objects in memory, whatever becomes of their blobs", arguments: UInt64(0)..<6)
+    func history(_ salt: UInt64) async throws {
+        let fixture = StoreDriverFixture {
+            $0.cacheBudget = .bytes(0)
+            $0.packBytes = 1 << 20
+        }
+        var history = try await StorageDriverHistory(fixture, salt: 600 + salt)
+        try await history.run(steps: 250) { driver in
+            let store = try #require(driver as? Store)
+            try await store.settle(evict: true)
+            _ = try await store.collect(graceSeconds: 0)
+        }
+    }
+
+    @Test("go through long histories while blobs settle beside them", arguments: UInt64(0)..<4)
+    func historyBeside(_ salt: UInt64) async throws {
+        let fixture = StoreDriverFixture {
+            $0.settling = .background
+            $0.cacheBudget = .bytes(0)
+        }
+        var history = try await StorageDriverHistory(fixture, salt: 620 + salt)
+        try await history.run(steps: 250)
+    }
 }
