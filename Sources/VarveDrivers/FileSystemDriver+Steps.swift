@@ -39,7 +39,9 @@ extension FileSystemDriver {
             do throws(DriverError) {
                 return OpenedFile(info: entry.info, file: try files.open(entry.path, .read))
             } catch {
-                // Replaced or deleted between being looked up and being opened.
+                // Replaced or deleted between being looked up and being opened, by a step that may not be at its end yet.
+                commits.lock()
+                commits.unlock()
                 let present = try self.entry(object)
                 if present.path == entry.path {
                     throw error.isMissing
@@ -109,13 +111,17 @@ extension FileSystemDriver {
             try draft.finish(ObjectTrailer(info: info, superseded: superseded.map(\.path)))
             try files.rename(draft.path, to: path)
             try files.syncDirectory(Self.directory(of: path))
-            for entry in superseded { try files.remove(entry.path) }
-            for directory in Set(superseded.map { Self.directory(of: $0.path) }) { try files.syncDirectory(directory) }
         }
+        // From here on the step is done, whatever becomes of the files that it makes superfluous: the new one names them.
         state.withLockedValue { state in
             for other in removed { state.remove(other) }
             state.buckets[object.bucket]?.spaces[object.namespace, default: SortedObjects()]
                 .put(Entry(info: info, path: path), object.key)
+        }
+        // They must be gone for good before it goes itself. If that fails, nothing more is written.
+        try? writing { () throws(DriverError) in
+            for entry in superseded { try files.remove(entry.path) }
+            for directory in Set(superseded.map { Self.directory(of: $0.path) }) { try files.syncDirectory(directory) }
         }
         return info
     }
