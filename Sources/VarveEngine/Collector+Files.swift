@@ -35,7 +35,7 @@ extension Collector {
         }
         for digest in stray {
             let path = StoreLayout.raw(digest).path
-            if try isPastGrace(changeTime(of: path)) { try remove(path) }
+            if try isPastGrace(changeTime(of: path)) { report.bytesFreed += try core.removeRawFile(digest) }
         }
     }
 

@@ -41,6 +41,8 @@ final class Collector {
 
     func run() throws(VarveError) -> CollectReport {
         note("looking for names", 0, 0)
+        core.sweeps.collectionBegan()
+        defer { core.sweeps.collectionEnded() }
         try sweepRepositories()
         try did(.linksRemoved)
         try sweepBlobs()
@@ -142,8 +144,9 @@ extension Collector {
             let page = try core.read { [last] in try $0.links(in: name, after: last, limit: Self.pageRows) }
             let stale = page.filter { !named.contains($0.digest) && isPastGrace($0.row.linkedAt) }
             if !stale.isEmpty {
-                try core.commitBlocking { transaction in
+                try core.commitBlocking { [sweeps = core.sweeps] transaction in
                     for (digest, row) in stale where try transaction.link(of: digest, in: name) == row {
+                        guard !sweeps.isNamed(digest) else { continue }
                         try transaction.unlink(digest, in: name)
                     }
                 }
@@ -182,10 +185,10 @@ extension Collector {
                 return (page, unheld)
             }
             if !unheld.isEmpty {
-                removed += try core.commitBlocking { transaction in
+                removed += try core.commitBlocking { [sweeps = core.sweeps] transaction in
                     var removed: [(digest: Digest, row: BlobRow)] = []
                     for (digest, _) in unheld where try !transaction.isHeld(digest) {
-                        guard let row = try transaction.blob(digest) else { continue }
+                        guard !sweeps.isNamed(digest), let row = try transaction.blob(digest) else { continue }
                         try transaction.removeBlob(digest)
                         removed.append((digest, row))
                     }
@@ -199,7 +202,9 @@ extension Collector {
         for (digest, row) in removed { core.cache.removed(digest, settledBytes: row.isSettled ? row.size : 0) }
         report.blobsRemoved += UInt64(removed.count)
         try did(.blobRowsRemoved)
-        for (digest, row) in removed where row.flags.contains(.rawFile) { try remove(StoreLayout.raw(digest).path) }
+        for (digest, row) in removed where row.flags.contains(.rawFile) {
+            report.bytesFreed += try core.removeRawFile(digest)
+        }
         try did(.rawFilesRemoved)
     }
 

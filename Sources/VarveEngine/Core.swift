@@ -28,6 +28,7 @@ final class Core: Sendable {
     let landing: Landing
     let packs: PackStore
     let cache: HotCache
+    let sweeps = SweepGuard()
     let spool: Spool
     /// Requests' file and index work.
     let pool: BlockingPool

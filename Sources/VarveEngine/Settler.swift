@@ -285,8 +285,8 @@ extension Core {
         }
         for digest in victims { cache.removed(digest) }
         for digest in gone {
-            do throws(DriverError) {
-                try files.remove(StoreLayout.raw(digest).path)
+            do throws(VarveError) {
+                _ = try removeRawFile(digest)
             } catch {
                 logger.warning("a raw file could not be removed", metadata: ["error": "\(error)"])
             }

@@ -6,9 +6,9 @@ public import VarveModel
 import VarveDrivers
 
 extension Store {
-    /// Removes what nothing names any more and gives the space back. The store must be this process's alone, and nothing
-    /// may be pushed meanwhile. A blob that is being read may break off when its pack is rewritten; asked for again, it is
-    /// there.
+    /// Removes what nothing names any more and gives the space back. The store must be this process's alone. Pushes may go
+    /// on, and what they acknowledge stays; nothing settles meanwhile. A blob that is being read may break off when its
+    /// pack is rewritten; asked for again, it is there.
     ///
     /// What is kept: every manifest of every repository (untagged ones too: they go when they are deleted), what it
     /// names, and every blob that a repository holds. A repository lets go of a blob that none of its manifests names

@@ -31,7 +31,11 @@ extension Store {
             throw VarveError(.digestMismatch, "the manifest has the digest \(found), not \(digest)")
         }
         let time = now()
-        try await core.commit { transaction in
+        try await core.commit { [sweeps = core.sweeps] transaction in
+            sweeps.names([digest])
+            sweeps.names(summary.blobs.lazy.map(\.digest))
+            sweeps.names(summary.optionalBlobs.lazy.map(\.digest))
+            sweeps.names(summary.manifests.lazy.map(\.digest))
             for blob in summary.blobs where try transaction.link(of: blob.digest, in: repository) == nil {
                 throw VarveError(.manifestBlobUnknown, "no blob \(blob.digest) in \(repository)")
             }

@@ -149,6 +149,8 @@ extension Store {
                 throw VarveError(.digestMismatch, "the bytes have the digest \(found), not \(digest)")
             }
         }
+        core.sweeps.began(digest)
+        defer { core.sweeps.ended(digest) }
         var place = try await self.place(upload, as: digest, mayBeKnown: true)
         var committed = try await commit(upload, at: place, as: digest)
         if committed == nil {

@@ -12,11 +12,18 @@ struct SeededNumbers: RandomNumberGenerator {
     private var state: UInt64
 
     /// - Parameter salt: Sets the sequences of different tests apart.
-    init(_ salt: UInt64) { state = Self.seed &+ salt &* 0x9e37_79b9_7f4a_7c15 }
+    init(_ salt: UInt64) {
+        // The sequence steps through its states evenly: salts side by side must not begin a few steps apart.
+        state = Self.mix(Self.seed &+ Self.mix(salt &+ 0x5851_f42d_4c95_7f2d))
+    }
 
     mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
+        return Self.mix(state)
+    }
+
+    private static func mix(_ value: UInt64) -> UInt64 {
+        var word = value
         word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
         word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
         return word ^ (word >> 31)

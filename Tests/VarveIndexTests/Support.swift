@@ -53,11 +53,18 @@ struct SeededGenerator: RandomNumberGenerator {
     static let seed: UInt64 = getenv("VARVE_TEST_SEED").flatMap { UInt64(String(cString: $0)) } ?? 20_261_123
     private var state: UInt64
 
-    init(_ offset: UInt64 = 0) { state = SeededGenerator.seed &+ offset &* 0x9E37_79B9 }
+    init(_ salt: UInt64 = 0) {
+        // The sequence steps through its states evenly: salts side by side must not begin a few steps apart.
+        state = SeededGenerator.mix(SeededGenerator.seed &+ SeededGenerator.mix(salt &+ 0x5851_F42D_4C95_7F2D))
+    }
 
     mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
+        return SeededGenerator.mix(state)
+    }
+
+    private static func mix(_ value: UInt64) -> UInt64 {
+        var z = value
         z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
         z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
         return z ^ (z >> 31)
