@@ -11,6 +11,7 @@ final class FrameWalk {
     private let entropy: any EntropyModel
     private let writer = BlockWriter()
     private let reader: BlockReader
+    private var endsFull = false
     private let proposal = SequenceList()
     private let real = SequenceList()
     private let nothing = SequenceList()
@@ -19,12 +20,12 @@ final class FrameWalk {
         self.parameters = parameters
         (model, entropy) = parameters.makeModels()
         reader = BlockReader(state: writer.state)
-        begin()
     }
 
-    /// A frame begins.
-    func begin() {
-        model.begin()
+    /// A frame with that header begins.
+    func begin(_ header: FrameHeader) {
+        endsFull = parameters.endsFull(header)
+        model.begin(header)
         entropy.begin()
         writer.state.reset()
     }
@@ -36,7 +37,7 @@ final class FrameWalk {
     func usual(at position: Int, left: Int) -> (count: Int, isLast: Bool) {
         let whole = model.blockBytes(at: position)
         let count = min(whole, left)
-        return (count, count == left && (count < whole || parameters.endsFull))
+        return (count, count == left && (count < whole || endsFull))
     }
 
     // MARK: making

@@ -14,6 +14,10 @@ final class KlauspostDoubleModel: MatchModel {
     private let long: UnsafeMutablePointer<UInt64>
     private let short: UnsafeMutablePointer<UInt64>
     private var shift: Int
+    /// Where the frame's text ended so far.
+    private var lastEnd = 0
+    /// Whether the frame is one block that its encoder had as a whole: then it takes a slightly different search.
+    private var isAlone = false
 
     init(windowBytes: Int) {
         self.windowBytes = windowBytes
@@ -33,10 +37,21 @@ final class KlauspostDoubleModel: MatchModel {
 
     func startsJob(at position: Int) -> Bool { false }
 
-    func begin() {
-        shift = windowBytes
-        long.update(repeating: 0, count: 1 << Int(Self.longBits))
-        short.update(repeating: 0, count: 1 << Int(Self.shortBits))
+    func begin(_ header: FrameHeader) {
+        isAlone = Self.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= blockBytes(at: 0)
+        // Everything known is put out of reach. Clearing the tables would cost more than many a frame.
+        shift += lastEnd + windowBytes
+        lastEnd = 0
+        if shift > Self.placeMax / 2 {
+            shift = windowBytes
+            long.update(repeating: 0, count: 1 << Int(Self.longBits))
+            short.update(repeating: 0, count: 1 << Int(Self.shortBits))
+        }
+    }
+
+    /// Whether the encoder had the whole frame at hand when it wrote that header: it says how long it is, or small.
+    static func isWhole(_ header: FrameHeader, _ windowBytes: Int) -> Bool {
+        header.contentBytes != nil || header.windowBytes < windowBytes
     }
 
     func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {}
@@ -56,7 +71,15 @@ final class KlauspostDoubleModel: MatchModel {
     func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
         list.count = 0
         if end &+ shift > Self.placeMax { moveDown(start) }
+        lastEnd = end
         if end &- start < 16 { return }
+        if isAlone { search(text, start, end, list, true) } else { search(text, start, end, list, false) }
+    }
+
+    @inline(__always)
+    private func search(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ isAlone: Bool
+    ) {
         let long = long
         let short = short
         let shift = shift
@@ -157,14 +180,14 @@ final class KlauspostDoubleModel: MatchModel {
             short[Matching.hash5(lastWord &>> 8, Self.shortBits)] =
                 (lastPlace &+ one) | (lastWord &>> 8) & 0xffff_ffff
             word = Matching.word8(text, at)
-            if !mayRepeat { continue }
+            if isAlone ? list.count <= 2 : !mayRepeat { continue }
             while true {
                 let source = at &- offset2
                 if source < 0 || Matching.word4(text, source) != UInt32(truncatingIfNeeded: word) { break }
                 let length = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
                 let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | word & 0xffff_ffff
                 long[Matching.hash8(word, Self.longBits)] = entry
-                short[Matching.hash5(word, Self.shortBits)] = entry
+                short[Matching.hash5(isAlone ? lastWord &>> 16 : word, Self.shortBits)] = entry
                 list.append(0, length, 1)
                 at &+= length
                 anchor = at

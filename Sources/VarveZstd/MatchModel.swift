@@ -13,8 +13,8 @@ protocol MatchModel: AnyObject {
     func blockBytes(at position: Int) -> Int
     /// Whether the encoder begins a new job at `position`: then nothing is known of earlier blocks but their text.
     func startsJob(at position: Int) -> Bool
-    /// Forgets everything: a frame begins.
-    func begin()
+    /// Forgets everything: a frame with that header begins.
+    func begin(_ header: FrameHeader)
     /// Finds the sequences of a block.
     /// - Parameters:
     ///   - text: The frame's text; places from `start - windowBytes` (and not before 0) up to `end` may be looked at.

@@ -31,7 +31,6 @@ final class ReferenceDoubleModel: MatchModel {
         long.initialize(repeating: 0, count: 1 << settings.longLog)
         short = .allocate(capacity: 1 << settings.shortLog)
         short.initialize(repeating: 0, count: 1 << settings.shortLog)
-        begin()
     }
 
     deinit {
@@ -45,7 +44,7 @@ final class ReferenceDoubleModel: MatchModel {
         settings.jobLog > 0 && position > 0 && position & (1 << settings.jobLog - 1) == 0
     }
 
-    func begin() {
+    func begin(_ header: FrameHeader) {
         base = 0
         recent = (1, 4)
         found = recent

@@ -198,7 +198,7 @@ final class ZstdPass {
         input.skip(header.bytes.count)
         history.begin(window: max(header.windowBytes, walk?.model.windowBytes ?? 0))
         reader.state.reset()
-        walk?.begin()
+        walk?.begin(header)
         exceptions = []
         usualBlocks = 0
         var isLast = false

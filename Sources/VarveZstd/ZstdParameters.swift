@@ -38,7 +38,7 @@ struct ZstdParameters: Hashable {
         guard raw.count >= 2, raw[1] <= 1 else { return nil }
         switch raw[0] {
         case 1:
-            guard raw.count == 4, raw[2] == 2, raw[3] <= 3 else { return nil }
+            guard raw.count == 4, (1...2).contains(raw[2]), raw[3] <= 3 else { return nil }
             encoder = .klauspost(level: raw[2], era: raw[3])
         case 2:
             guard raw.count == 8, raw[2] == 2, (10...25).contains(raw[3]), (6...24).contains(raw[4]),
@@ -60,11 +60,25 @@ struct ZstdParameters: Hashable {
 
     func makeModels() -> (any MatchModel, any EntropyModel) {
         switch encoder {
-        case .klauspost(_, let era):
+        case .klauspost(let level, let era):
+            if level == 1 {
+                let entropy = KlauspostEntropy(
+                    era: era, packsLiterals: false, blockSize: KlauspostFastModel.blockBytes)
+                return (KlauspostFastModel(), entropy)
+            }
             let model = KlauspostDoubleModel(windowBytes: 8 << 20)
             return (model, KlauspostEntropy(era: era, packsLiterals: era == 0, blockSize: model.blockBytes(at: 0)))
         case .reference(let settings):
             return (ReferenceDoubleModel(settings), ReferenceEntropy(strategy: 2, hasRawLiterals: false))
+        }
+    }
+
+    /// Whether the last block of a frame with that header may be a full one.
+    func endsFull(_ header: FrameHeader) -> Bool {
+        switch encoder {
+        case .klauspost(let level, _):
+            return endsFull || KlauspostDoubleModel.isWhole(header, level == 1 ? 4 << 20 : 8 << 20)
+        case .reference: return endsFull
         }
     }
 
@@ -81,6 +95,7 @@ struct ZstdParameters: Hashable {
                         endsFull: true))
             }
         }
+        for era in [3, 0] { all.append(ZstdParameters(.klauspost(level: 1, era: era))) }
         // libzstd's windows have two mebibytes at these levels, klauspost's eight.
         if header.windowBytes <= 2 << 20 || header.contentBytes != nil { all = Array(all[4...] + all[..<4]) }
         return all

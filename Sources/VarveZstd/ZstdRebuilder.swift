@@ -93,7 +93,7 @@ package final class ZstdRebuildStream {
             return keep(here.bytes)
         }
         if walk?.parameters != rebuilder.parameters[set] { walk = FrameWalk(rebuilder.parameters[set]) }
-        walk?.begin()
+        walk?.begin(try FrameHeader(Array(rebuilder.bytes[here.bytes])))
         history.begin(window: walk?.model.windowBytes ?? 0)
         var started = Frame(
             element: here, input: PlanInput(bytes: rebuilder.bytes, range: here.exceptions), made: here.bytes.count)

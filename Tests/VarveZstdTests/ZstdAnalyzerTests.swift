@@ -19,7 +19,7 @@ struct ZstdAnalyzerTests {
         #expect(summary.plainBytes == plain.count)
         #expect(summary.compressedBytes == file.count)
         #expect(summary.exceptions <= 1, "the short first block that some writers begin with")
-        #expect(plan.count < 80)
+        #expect(plan.count < 60 + 30 * summary.frames)
         #expect(try rebuilt(plan: plan, plain: plain) == file)
     }
 
@@ -49,7 +49,7 @@ struct ZstdAnalyzerTests {
             Issue.record("not taken apart")
             return
         }
-        #expect(summary.frames == 2)
+        #expect(summary.frames >= 2)
         for start in [0, 1, 17, one.count - 1, one.count, one.count + 3, one.count + 14, file.count - 2, file.count] {
             #expect(try rebuilt(plan: plan, plain: plain, from: start) == Array(file[start...]), "\(start)")
         }

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The match search of klauspost/compress at its fastest level: one table of six-byte hashes that keeps the first four bytes
+/// beside each place, two places looked at a step.
+final class KlauspostFastModel: MatchModel {
+    static let windowBytes = 4 << 20
+    static let blockBytes = 1 << 16
+    private static let bits: UInt64 = 15
+    private static let placeMax = 1 << 30
+
+    /// First bytes in the low half, place in the high half; places count from `shift` before the frame.
+    private let table: UnsafeMutablePointer<UInt64>
+    private var shift = windowBytes
+    private var lastEnd = 0
+    private var isAlone = false
+
+    var windowBytes: Int { Self.windowBytes }
+
+    init() {
+        table = .allocate(capacity: 1 << Int(Self.bits))
+        table.initialize(repeating: 0, count: 1 << Int(Self.bits))
+    }
+
+    deinit { table.deallocate() }
+
+    func blockBytes(at position: Int) -> Int { Self.blockBytes }
+
+    func startsJob(at position: Int) -> Bool { false }
+
+    func begin(_ header: FrameHeader) {
+        isAlone =
+            KlauspostDoubleModel.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= Self.blockBytes
+        shift += lastEnd + windowBytes
+        lastEnd = 0
+        if shift > Self.placeMax / 2 {
+            shift = windowBytes
+            table.update(repeating: 0, count: 1 << Int(Self.bits))
+        }
+    }
+
+    func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {}
+
+    private func moveDown(_ position: Int) {
+        let delta = position &+ shift &- windowBytes &- windowBytes
+        for index in 0..<(1 << Int(Self.bits)) {
+            let place = Int(table[index] >> 32)
+            table[index] = place < delta ? 0 : UInt64(place &- delta) << 32 | table[index] & 0xffff_ffff
+        }
+        shift -= delta
+    }
+
+    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
+        list.count = 0
+        if end &+ shift > Self.placeMax { moveDown(start) }
+        lastEnd = end
+        if end &- start < 10 { return }
+        let isAlone = isAlone
+        let table = table
+        let shift = shift
+        let window = Self.windowBytes
+        let limit = end &- 8
+        var at = start
+        var anchor = start
+        var offset1 = 1
+        var offset2 = 4
+        var word = Matching.word8(text, at)
+
+        while true {
+            var from = 0
+            let mayRepeat = list.count > 2
+            search: while true {
+                let low = word & 0xffff_ffff
+                let nextLow = word &>> 8 & 0xffff_ffff
+                let slot = Matching.hash6(word, Self.bits)
+                let nextSlot = Matching.hash6(word &>> 8, Self.bits)
+                let entry = table[slot]
+                let nextEntry = table[nextSlot]
+                table[slot] = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
+                table[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
+                let repeated = at &- offset1 &+ 2
+                if mayRepeat, repeated >= 0,
+                    Matching.word4(text, repeated) == UInt32(truncatingIfNeeded: word &>> 16)
+                {
+                    var length = 4 &+ Matching.length(text, at &+ 6, repeated &+ 4, end)
+                    let next = at &+ length &+ 2
+                    var first = at &+ 2
+                    var source = repeated
+                    let lowest = max(at &- window, 0)
+                    while source > lowest && first > anchor &+ 1 && text[source &- 1] == text[first &- 1] {
+                        source &-= 1
+                        first &-= 1
+                        length &+= 1
+                    }
+                    list.append(first &- anchor, length, 1)
+                    at = next
+                    anchor = at
+                    if at >= limit { return }
+                    word = Matching.word8(text, at)
+                    continue search
+                }
+                let place = Int(entry &>> 32) &- shift
+                if at &- place < window && entry & 0xffff_ffff == low {
+                    from = place
+                    break search
+                }
+                let nextPlace = Int(nextEntry &>> 32) &- shift
+                if at &- nextPlace &+ 1 < window && nextEntry & 0xffff_ffff == nextLow {
+                    from = nextPlace
+                    at &+= 1
+                    break search
+                }
+                at &+= 2 &+ (at &- anchor) &>> 5
+                if at >= limit { return }
+                word = Matching.word8(text, at)
+            }
+            offset2 = offset1
+            offset1 = at &- from
+            var length = Matching.length(text, at &+ 4, from &+ 4, end) &+ 4
+            let lowest = max(at &- window, 0)
+            while from > lowest && at > anchor && text[from &- 1] == text[at &- 1] {
+                at &-= 1
+                from &-= 1
+                length &+= 1
+            }
+            list.append(at &- anchor, length, at &- from &+ 3)
+            at &+= length
+            anchor = at
+            if at >= limit { return }
+            word = Matching.word8(text, at)
+            let source = at &- offset2
+            if isAlone ? list.count > 2 : mayRepeat, source >= 0,
+                Matching.word4(text, source) == UInt32(truncatingIfNeeded: word)
+            {
+                let more = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
+                table[Matching.hash6(word, Self.bits)] =
+                    UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | word & 0xffff_ffff
+                list.append(0, more, 1)
+                at &+= more
+                anchor = at
+                swap(&offset1, &offset2)
+                if at >= limit { return }
+                word = Matching.word8(text, at)
+            }
+        }
+    }
+}
