@@ -7,6 +7,7 @@ import VarveDeflate
 import VarveDrivers
 import VarveIndex
 import VarveModel
+import VarveZstd
 
 /// Turns one landed blob into chunks and a recipe. For the one thread that settles.
 ///
@@ -29,7 +30,7 @@ struct BlobSettling: ~Copyable {
     private static let trialBytes: UInt64 = 16 << 20
     /// A plan up to here lies in the recipe; a longer one, of an encoder that is not known well, in chunks.
     private static let inlinePlanBytes = 256 << 10
-    /// Plain bytes that a gzip file may stand for: this many for each of its own, beyond these that are free. Layers
+    /// Plain bytes that a compressed file may stand for: this many for each of its own, beyond these that are free. Layers
     /// come to 2 to 10.
     private static let ratioMax: UInt64 = 50
     private static let plainBytesFree: UInt64 = 1 << 20
@@ -77,7 +78,7 @@ struct BlobSettling: ~Copyable {
         switch try kind(of: file) {
         case .plain: outer = try settlePlain(file, &matcher, mark)
         case .gzip: outer = try settleGzip(file, &matcher)
-        case .zstd: outer = .raw(RawReason.zstd)
+        case .zstd: outer = try settleZstd(file, &matcher)
         }
         let encoding: Recipe.OuterEncoding
         var plan: [UInt8] = []
@@ -90,6 +91,9 @@ struct BlobSettling: ~Copyable {
             encoding = .none
         case .deflate(let bytes):
             encoding = .deflate
+            plan = bytes
+        case .zstd(let bytes):
+            encoding = .zstd
             plan = bytes
         }
         try flushContent(&matcher, atEnd: true)
@@ -116,6 +120,8 @@ struct BlobSettling: ~Copyable {
         case none
         /// The plan that makes the gzip file again.
         case deflate([UInt8])
+        /// The plan that makes the zstd file again.
+        case zstd([UInt8])
         /// Nothing that can be made again.
         case raw(String)
     }
@@ -172,6 +178,39 @@ struct BlobSettling: ~Copyable {
             }
             try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
             return .deflate(bytes)
+        }
+    }
+
+    /// The same for a zstd file. Nothing is decoded beforehand: as its blocks are short, what it stands for is counted while
+    /// it is taken apart.
+    private mutating func settleZstd(_ file: File, _ matcher: inout ChunkMatcher) throws(VarveError) -> Outer {
+        var splitter = TarSplitter()
+        var plainBytes: UInt64 = 0
+        let plainMax = size.multipliedReportingOverflow(by: Self.ratioMax).partialValue &+ Self.plainBytesFree
+        let result: ZstdAnalyzer.Result
+        do {
+            let analyzer = ZstdAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
+            result = try analyzer.analyze { plain in
+                plainBytes += UInt64(plain.count)
+                if plainBytes > plainMax { throw ZstdError(RawReason.ratio) }
+                try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
+            }
+        } catch let error as VarveError {
+            throw error
+        } catch {
+            throw VarveError(.corrupted, "the raw bytes of blob \(digest) can not be read", cause: error)
+        }
+        switch result {
+        case .unsupported(RawReason.ratio):
+            return .raw(RawReason.ratio)
+        case .unsupported(let reason):
+            return .raw(String("\(RawReason.zstd)-\(reason)".prefix(BlobRow.reasonMaximumBytes)))
+        case .plan(let bytes, let summary):
+            guard UInt64(summary.compressedBytes) == size, UInt64(summary.plainBytes) == plainBytes else {
+                return .raw("\(RawReason.zstd)-incomplete")
+            }
+            try splitter.finish { (piece) throws(VarveError) in try take(piece, &matcher) }
+            return .zstd(bytes)
         }
     }
 

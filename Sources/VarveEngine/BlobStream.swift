@@ -106,8 +106,9 @@ public final class BlobStream: Sendable {
                     ahead.started += 1
                 }
             } else if ahead.tasks.isEmpty {
-                ahead.tasks.append(
-                    Task { try await core.pool.run { () throws(VarveError) in try rebuild.nextPiece() } })
+                // Making compressed bytes again takes a processor, giving out plain ones a disk.
+                let pool = rebuild is ZstdRebuild ? core.rebuilders : core.pool
+                ahead.tasks.append(Task { try await pool.run { () throws(VarveError) in try rebuild.nextPiece() } })
             }
         }
     }

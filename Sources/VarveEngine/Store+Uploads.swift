@@ -223,7 +223,7 @@ enum RawReason {
     static let pending = "pending"
     /// A gzip file that can not be taken apart; a word that says why follows, behind a dash.
     static let gzip = "gzip"
-    /// A zstd stream: its encoders are not modelled yet.
+    /// A zstd file that can not be taken apart; a word that says why follows, behind a dash.
     static let zstd = "zstd"
     /// So few bytes that stand for so many that making them again would cost too much.
     static let ratio = "ratio"
