@@ -175,6 +175,7 @@ enum ControlMessage {
         ("indexBytes", \.indexBytes), ("journalBytes", \.journalBytes), ("storedBytes", \.storedBytes),
         ("queuedCount", \.queuedCount), ("repositoriesCount", \.repositoriesCount),
         ("manifestsCount", \.manifestsCount), ("tagsCount", \.tagsCount),
+        ("bucketsCount", \.bucketsCount), ("spoolBytes", \.spoolBytes), ("adoptingCount", \.adoptingCount),
     ]
 
     private static let verifyFields: [(name: String, path: any WritableKeyPath<VerifyReport, UInt64> & Sendable)] = [

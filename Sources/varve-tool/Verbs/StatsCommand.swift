@@ -71,6 +71,9 @@ struct StatsDocument: Encodable {
     var packs: CountAndBytes
     var index: Bytes
     var journal: Bytes
+    var spool: Bytes
+    var adopting: Count
+    var buckets: Count
     var stored: Bytes
     var repositories: Count
     var manifests: Count
@@ -88,6 +91,9 @@ struct StatsDocument: Encodable {
         packs = CountAndBytes(count: stats.packsCount, bytes: stats.packsBytes)
         index = Bytes(bytes: stats.indexBytes)
         journal = Bytes(bytes: stats.journalBytes)
+        spool = Bytes(bytes: stats.spoolBytes)
+        adopting = Count(count: stats.adoptingCount)
+        buckets = Count(count: stats.bucketsCount)
         stored = Bytes(bytes: stats.storedBytes)
         repositories = Count(count: stats.repositoriesCount)
         manifests = Count(count: stats.manifestsCount)
@@ -117,6 +123,10 @@ struct StatsReport {
         row("chunks", stats.chunksCount, nil, "distinct")
         row("packs", stats.packsCount, stats.packsBytes, "compressed chunks")
         row("cache", nil, stats.cacheBytes, "raw bytes kept of settled blobs")
+        if stats.bucketsCount > 0 {
+            row("spool", nil, stats.spoolBytes, "bytes of objects in buckets that are no blobs")
+            if stats.adoptingCount > 0 { row("  waiting", stats.adoptingCount, nil, "to become blobs") }
+        }
         row("index", nil, stats.indexBytes)
         row("journal", nil, stats.journalBytes)
         row("stored", nil, stats.storedBytes, Self.saving(stats))
