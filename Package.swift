@@ -82,7 +82,8 @@ let package = Package(
         module(
             "VarveEngine",
             [
-                "VarveModel", "VarveCodec", "VarveDeflate", "VarveZstd", "VarveIndex", "VarveDrivers", nioCore, nioPosix,
+                "VarveModel", "VarveCodec", "VarveDeflate", "VarveZstd", "VarveIndex", "VarveDrivers", nioCore,
+                nioPosix,
                 concurrencyHelpers, logging,
             ]),
         module("VarveOCI", ["VarveModel"]),
@@ -93,7 +94,8 @@ let package = Package(
         module(
             "VarveS3",
             [
-                "VarveModel", "VarveCodec", "VarveDrivers", "VarveHTTP", "COpenSSL", "CZlib", nioCore, nioHTTP1, logging,
+                "VarveModel", "VarveCodec", "VarveDrivers", "VarveHTTP", "COpenSSL", "CZlib", nioCore, nioHTTP1,
+                logging,
                 lifecycle,
             ]),
         module("Varve", ["VarveModel", "VarveDrivers", "VarveEngine"]),
@@ -102,13 +104,14 @@ let package = Package(
         .executableTarget(
             name: "varve",
             dependencies: [
-                "VarveModel", "VarveCodec", "VarveEngine", "VarveOCI", "VarveHTTP", "VarveRegistry", nioCore, nioPosix,
-                logging, lifecycle, unixSignals, arguments,
+                "VarveModel", "VarveCodec", "VarveDrivers", "VarveEngine", "VarveOCI", "VarveHTTP", "VarveRegistry",
+                "VarveS3", nioCore, nioPosix, logging, lifecycle, unixSignals, arguments,
             ],
             path: "Sources/varve-tool", swiftSettings: strict),
 
         // For tests and benchmarks only.
-        module("VarveTestKit", ["VarveModel", "VarveCodec", "VarveDrivers", "VarveEngine", nioCore, concurrencyHelpers]),
+        module(
+            "VarveTestKit", ["VarveModel", "VarveCodec", "VarveDrivers", "VarveEngine", nioCore, concurrencyHelpers]),
         .target(name: "VarveRig", dependencies: ["COpenSSL"], path: "Benchmarks/Rig", swiftSettings: strict),
 
         tests("VarveModel", []),
@@ -128,6 +131,7 @@ let package = Package(
                 logging,
             ]),
         tests("VarveOCI", ["VarveModel"]),
+        tests("VarveS3", ["VarveModel", "VarveDrivers", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging]),
         tests("VarveHTTP", [nioCore, nioEmbedded, nioHTTP1, logging]),
         tests(
             "VarveRegistry",

@@ -52,7 +52,10 @@ struct Conditions {
         var failure = Self.failed
         failure.isNotModified = true
         failure.headers = headers()
-        for name in ["Content-Type", "Content-Length", "content-encoding"] { failure.headers.remove(name: name) }
+        for (name, _) in failure.headers
+        where ["content-type", "content-encoding"].contains(name.lowercased()) || name.hasPrefix("x-amz-checksum-") {
+            failure.headers.remove(name: name)
+        }
         throw failure
     }
 

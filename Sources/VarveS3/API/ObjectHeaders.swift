@@ -38,7 +38,7 @@ enum ObjectHeaders {
         }
         let codings = headers["content-encoding"].flatMap { $0.split(separator: ",") }
             .map { $0.filter { $0 != " " } }.filter { $0.lowercased() != "aws-chunked" && !$0.isEmpty }
-        if !codings.isEmpty { attributes.fields["content-encoding"] = codings.joined(separator: ",") }
+        if !codings.isEmpty { attributes.fields["content-encoding"] = codings.joined(separator: ", ") }
         var metadataBytes = 0
         for (name, value) in headers {
             let name = name.lowercased()

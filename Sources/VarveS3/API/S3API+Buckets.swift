@@ -29,6 +29,12 @@ extension S3API {
             let document = try await readXML(call)
             guard document.name == "CreateBucketConfiguration" else { throw Self.malformedXML }
         }
+        // Names that could be taken for an address or that no host can have.
+        let name = bucket.description
+        let isAddress = name.split(separator: ".").count == 4 && name.utf8.allSatisfy { $0 < 0x3A && $0 != 0x2D }
+        guard !isAddress, !name.contains(".-"), !name.contains("-.") else {
+            throw S3Failure(.invalidBucketName, "The specified bucket is not valid.")
+        }
         _ = try await driver.createBucket(bucket)
         return HTTPResponse(.ok, ["Location": "/\(bucket)"])
     }
@@ -86,6 +92,15 @@ extension S3API {
         case .tagging: return Self.xml("Tagging") { $0.element("TagSet") { _ in } }
         default: throw S3Failure.notImplemented
         }
+    }
+
+    /// PutObjectAcl: only what holds anyway.
+    func putAccessControl(_ call: Call, _ object: ObjectAddress) async throws -> HTTPResponse {
+        _ = try await driver.stat(object)
+        guard let name = call.header("x-amz-acl"), name == "private" || name == "bucket-owner-full-control" else {
+            throw S3Failure.notImplemented
+        }
+        return HTTPResponse(.ok)
     }
 
     /// The owner may do everything: there are no other grants here, keys and their buckets decide.

@@ -55,7 +55,7 @@ extension S3API {
         let info = try await copy(call, address) { (source: ObjectInfo) in
             if let range, range.upperBound > source.size {
                 throw S3Failure(
-                    .invalidArgument, "Range specified is not valid for source object of size: \(source.size)")
+                    .invalidRange, "Range specified is not valid for source object of size: \(source.size)")
             }
             var attributes = ObjectAttributes(etag: source.attributes.etag)
             let isWhole = range == nil || range == 0..<source.size

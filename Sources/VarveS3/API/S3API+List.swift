@@ -21,7 +21,7 @@ extension S3API {
         }
         let token = isSecond ? target.value("continuation-token") : nil
         let after = target.value(isSecond ? "start-after" : "marker") ?? ""
-        if let token {
+        if let token, !token.isEmpty {
             guard let start = ContinuationToken.read(token) else {
                 throw S3Failure(.invalidArgument, "The continuation token provided is incorrect")
             }
@@ -33,7 +33,8 @@ extension S3API {
 
         return Self.xml("ListBucketResult") { xml in
             xml.element("Name", bucket.description)
-            xml.element("Prefix", list.text(list.request.prefix))
+            // Clients of the first version do not decode the prefix that they sent.
+            xml.element("Prefix", isSecond ? list.text(list.request.prefix) : list.plain(list.request.prefix))
             if isSecond {
                 xml.element("KeyCount", page.objects.count + page.commonPrefixes.count)
                 if let token { xml.element("ContinuationToken", token) }
@@ -121,6 +122,12 @@ struct Listing {
 
     func text(_ bytes: [UInt8]) -> String {
         isEncoded ? PercentCoding.encode(bytes, keepsSlash: true) : String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Not escaped, unless XML can not hold it.
+    func plain(_ bytes: [UInt8]) -> String {
+        let isPlain = bytes.allSatisfy { $0 >= 0x20 || $0 == 0x09 || $0 == 0x0A || $0 == 0x0D }
+        return isPlain ? String(decoding: bytes, as: UTF8.self) : text(bytes)
     }
 
     func common(_ xml: inout XMLWriter, _ page: ObjectPage, isTruncated: Bool) {

@@ -32,7 +32,7 @@ extension S3API {
         _ payload: PayloadReader, at address: ObjectAddress, _ attributes: inout ObjectAttributes,
         _ condition: WriteCondition
     ) async throws -> ObjectInfo {
-        if payload.length <= Self.gatheredBytesMax {
+        if let length = payload.length, length <= Self.gatheredBytesMax {
             var content = ByteBuffer()
             while let piece = try await payload.next() { content.writeImmutableBuffer(piece) }
             if let summary = payload.summary { ObjectHeaders.add(summary, to: &attributes) }

@@ -167,6 +167,7 @@ struct S3API: HTTPAPI {
         }
         if call.head.method == .POST, target.has("uploads") { return try await createUpload(call, object) }
         if let part = Subresource.first({ target.has($0) }) {
+            if call.head.method == .PUT, part == .acl { return try await putAccessControl(call, object) }
             guard call.head.method == .GET else { throw S3Failure.notImplemented }
             return try await objectProperty(part, object)
         }
@@ -199,11 +200,10 @@ struct S3API: HTTPAPI {
         let reservation = xmlBudget.reservation()
         defer { reservation.release() }
         // The bytes and what is made of them.
-        guard reservation.add(Int(clamping: min(payload.length, UInt64(settings.xmlBytesMax))) * 4) else {
+        guard reservation.add(Int(clamping: min(payload.length ?? .max, UInt64(settings.xmlBytesMax))) * 4) else {
             throw S3Failure(.slowDown, "Please reduce your request rate.", headers: ["Retry-After": "1"])
         }
         let bytes = try await payload.all(most: settings.xmlBytesMax)
-        guard !bytes.isEmpty else { throw S3Failure(.missingRequestBody, "Request body is empty.") }
         do { return try XMLReader.read(bytes) } catch { throw Self.malformedXML }
     }
 

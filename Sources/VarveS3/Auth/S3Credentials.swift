@@ -44,7 +44,9 @@ public struct S3Credentials: Sendable {
     /// - Throws: `invalidArgument` with the line's number, never with its content.
     public init(parsing text: String) throws(VarveError) {
         var list: [S3Credential] = []
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in text.split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
+        ).enumerated() {
             let fields = line.split { $0 == " " || $0 == "\t" || $0 == "\r" || $0 == "\r\n" }
             guard let first = fields.first, !first.hasPrefix("#") else { continue }
             guard (2...3).contains(fields.count) else {

@@ -27,8 +27,8 @@ final class PayloadReader {
     /// From this on hashing leaves the task's thread.
     private static let poolBytesMin = 64 << 10
 
-    /// Content bytes, as announced.
-    let length: UInt64
+    /// Content bytes, as announced; nil if the body comes in HTTP's chunks.
+    let length: UInt64?
     private let body: RequestBody
     private let state: PayloadState
     private let pool: BlockingPool
@@ -50,14 +50,12 @@ final class PayloadReader {
             }
             self.length = length
         } else {
-            guard let length = request.body.length, headers.contains(name: "content-length") else {
+            guard request.body.length == nil || headers.contains(name: "content-length") else {
                 throw Self.missingLength
             }
-            self.length = length
+            length = request.body.length
         }
-        guard length <= Self.byteCountMax else {
-            throw S3Failure(.entityTooLarge, "Your proposed upload exceeds the maximum allowed size")
-        }
+        guard length ?? 0 <= Self.byteCountMax else { throw PayloadState.tooLarge }
         state = try PayloadState(headers, authentication, length: length, computing: algorithm)
     }
 
@@ -87,7 +85,7 @@ final class PayloadReader {
     /// - Throws: `MalformedXML` past `most` bytes.
     func all(most: Int) async throws -> [UInt8] {
         let tooLong = S3Failure(.malformedXML, "Your request was too big for its kind.")
-        guard length <= UInt64(most) else { throw tooLong }
+        guard length ?? 0 <= UInt64(most) else { throw tooLong }
         var bytes: [UInt8] = []
         while let piece = try await next() {
             guard bytes.count + piece.readableBytes <= most else { throw tooLong }
@@ -98,8 +96,8 @@ final class PayloadReader {
 }
 
 /// The running hashes of a body. Handed between the connection's task and the pool, never used by both at once.
-private final class PayloadState: @unchecked Sendable {  // One caller at a time: each call is awaited before the next.
-    private let length: UInt64
+final class PayloadState: @unchecked Sendable {  // One caller at a time: each call is awaited before the next.
+    private let length: UInt64?
     private var received: UInt64 = 0
     private var decoder: ChunkDecoder?
     private var sha256: SHA256State?
@@ -112,7 +110,7 @@ private final class PayloadState: @unchecked Sendable {  // One caller at a time
     private let trailerName: String?
 
     init(
-        _ headers: HTTPHeaders, _ authentication: Authentication, length: UInt64, computing: ChecksumAlgorithm?
+        _ headers: HTTPHeaders, _ authentication: Authentication, length: UInt64?, computing: ChecksumAlgorithm?
     ) throws {
         self.length = length
         var hasTrailer = false
@@ -174,7 +172,8 @@ private final class PayloadState: @unchecked Sendable {  // One caller at a time
     func take(_ piece: ByteBuffer) throws(S3Failure) -> ByteBuffer {
         let content = decoder == nil ? piece : try decoder?.decode(piece) ?? piece
         received &+= UInt64(content.readableBytes)
-        guard received <= length else { throw Self.wrongLength }
+        guard received <= length ?? .max else { throw Self.wrongLength }
+        guard received <= PayloadReader.byteCountMax else { throw Self.tooLarge }
         content.withUnsafeReadableBytes { bytes in
             sha256?.update(bytes)
             md5.update(bytes)
@@ -183,12 +182,13 @@ private final class PayloadState: @unchecked Sendable {  // One caller at a time
         return content
     }
 
+    static let tooLarge = S3Failure(.entityTooLarge, "Your proposed upload exceeds the maximum allowed size")
     private static let wrongLength = S3Failure(
         .incompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header")
 
     func finish() throws(S3Failure) -> PayloadSummary {
         try decoder?.finish()
-        guard received == length else { throw Self.wrongLength }
+        guard length == nil || received == length else { throw Self.wrongLength }
         if let expectedSHA256, let actual = sha256?.finish().bytes, actual != expectedSHA256 {
             throw S3Failure(
                 .contentSHA256Mismatch,

@@ -7,10 +7,12 @@ import Logging
 import NIOCore
 import ServiceLifecycle
 import UnixSignals
+import VarveDrivers
 import VarveEngine
 import VarveHTTP
 import VarveModel
 import VarveRegistry
+import VarveS3
 
 /// `varve serve`.
 struct ServeCommand: AsyncParsableCommand {
@@ -33,10 +35,14 @@ struct ServeCommand: AsyncParsableCommand {
             SIGTERM or SIGINT ends it in order: no new connections, requests are finished or broken off within a \
             deadline, unfinished uploads are kept for the client to resume, exit code 0.
 
+            With --s3-listen it also speaks S3, so that a registry with an s3 driver keeps its layers here; see the \
+            README. Every request must be signed by a key; there is no TLS there either.
+
             'varve stats', 'settle', 'verify', 'images', 'inspect', 'export' and 'inspect-store' work beside it.
 
             Example:
               varve serve --store ./layers --listen 127.0.0.1:5000 --cache 2GiB
+              varve serve --store ./layers --s3-listen 127.0.0.1:9000 --s3-bucket registry
             """)
 
     @OptionGroup var store: StoreOptions
@@ -46,6 +52,7 @@ struct ServeCommand: AsyncParsableCommand {
     var settle: SettleChoice = .background
     @Option(help: ArgumentHelp("Raw bytes kept of settled blobs: 10%, a size, or 0.", valueName: "budget"))
     var cache = CacheOption(StoreSettings().cacheBudget)
+    @OptionGroup(title: "S3") var s3: S3Options
     @OptionGroup var tuning: SettlingOptions
     @Option(
         help: ArgumentHelp(
@@ -99,6 +106,8 @@ struct ServeCommand: AsyncParsableCommand {
                 "\(listen) may be reached from other machines, and there is no authentication and no TLS yet: "
                     + "whoever reaches it can read, write and delete everything")
         }
+        // Before the store is opened: a start that is refused makes nothing.
+        let s3Settings = try s3.settings()
         let engine: Store
         do {
             engine = try await Store.open(at: store.path, settings: storeSettings, logger: logger)
@@ -108,7 +117,7 @@ struct ServeCommand: AsyncParsableCommand {
                 "serve", instead: "one server serves a store; stop the other one first")
         }
         do {
-            try await serve(engine, logger)
+            try await serve(engine, s3Settings, logger)
             await engine.close()
         } catch {
             await engine.close()
@@ -117,20 +126,24 @@ struct ServeCommand: AsyncParsableCommand {
         logger.notice("stopped")
     }
 
-    private func serve(_ engine: Store, _ logger: Logger) async throws {
+    private func serve(_ engine: Store, _ s3Settings: S3Settings?, _ logger: Logger) async throws {
         var settings = RegistrySettings()
         settings.http.host = listen.host
         settings.http.port = listen.port
         let registry = RegistryServer(store: engine, settings: settings, logger: logger)
         let control = ControlServer(store: engine, storePath: store.path, settings: settings, logger: logger)
-        let bound: SocketAddress
-        do {
-            bound = try await registry.bind()
-        } catch let error as VarveError {
-            let reason =
-                (error.cause as? IOError).map { ToolError.text(ofErrno: $0.errnoCode) } ?? error.cause.map { "\($0)" }
-                ?? error.message
-            throw ToolError(.failed, "cannot listen on \(listen): \(reason)")
+        let bound = try await Self.bound(to: listen) { try await registry.bind() }
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: control), .init(service: registry),
+        ]
+        var lines = ""
+        if let s3Settings, var address = s3.listen {
+            let server = try S3Server(driver: engine, settings: s3Settings, logger: logger)
+            try await server.createBuckets(s3.buckets)
+            address.port = try await Self.bound(to: address) { try await server.bind() }.port ?? address.port
+            services.append(.init(service: server))
+            services.append(.init(service: UploadExpiry(driver: engine, logger: logger)))
+            lines = "serving S3 on http://\(address)\n"
         }
         var address = listen
         address.port = bound.port ?? listen.port
@@ -141,15 +154,26 @@ struct ServeCommand: AsyncParsableCommand {
                 "level": "\(tuning.level)", "workers": "\(tuning.workers)", "io-threads": "\(ioThreads)",
                 "frame-cache": "\(frameCache)",
             ])
+        services.append(.init(service: Announcement(text: "\(lines)listening on http://\(address)\n")))
         // Started in this order and stopped in reverse: signals are caught before anybody is told that we listen.
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(service: control), .init(service: registry),
-                    .init(service: Announcement(line: "listening on http://\(address)")),
-                ],
+                services: services,
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Self.quieter(logger)))
         try await group.run()
+    }
+
+    private static func bound(
+        to address: ListenAddress, _ bind: () async throws -> SocketAddress
+    ) async throws -> SocketAddress {
+        do {
+            return try await bind()
+        } catch let error as VarveError {
+            let reason =
+                (error.cause as? IOError).map { ToolError.text(ofErrno: $0.errnoCode) } ?? error.cause.map { "\($0)" }
+                ?? error.message
+            throw ToolError(.failed, "cannot listen on \(address): \(reason)")
+        }
     }
 
     /// The service group tells every step at levels that are ours for what matters.
@@ -162,10 +186,32 @@ struct ServeCommand: AsyncParsableCommand {
 
 /// Says on standard output that the server is there, once everything before it runs.
 private struct Announcement: Service {
-    let line: String
+    let text: String
 
     func run() async throws {
-        try Output.write(line + "\n")
+        try Output.write(text)
         try await gracefulShutdown()
+    }
+}
+
+/// Removes, once an hour, multipart uploads that nothing was added to for eight days: registries purge their own after
+/// seven.
+private struct UploadExpiry: Service {
+    let driver: any StorageDriver
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                do {
+                    let now = UInt64(clamping: Int(Date().timeIntervalSince1970 * 1000))
+                    let count = try await driver.expireUploads(idleSeconds: 8 * 24 * 3600, now: now)
+                    if count > 0 { logger.notice("abandoned uploads removed", metadata: ["count": "\(count)"]) }
+                } catch {
+                    logger.warning("abandoned uploads were not removed", metadata: ["error": "\(error)"])
+                }
+                try? await Task.sleep(for: .seconds(3600))
+            }
+        }
     }
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Testing
+
+@testable import VarveS3
+
+@Suite("S3 multipart uploads", .timeLimit(.minutes(15)))
+struct MultipartTests {
+    private func part(_ number: Int, _ tag: String) -> String {
+        "<Part><PartNumber>\(number)</PartNumber><ETag>\(tag)</ETag></Part>"
+    }
+
+    private func complete(_ parts: [String]) -> [UInt8] {
+        Array("<CompleteMultipartUpload>\(parts.joined())</CompleteMultipartUpload>".utf8)
+    }
+
+    @Test("parts in any order, one replaced, listed, joined, and completed twice")
+    func upload() async throws {
+        try await TestServer.run { server in
+            let upload = try await server.begin("k")
+            let first = pattern(5 << 20)
+            let last = pattern(1000, salt: 9)
+            var tags: [Int: String] = [:]
+            for (number, bytes) in [(7, last), (2, last), (2, first)] {
+                let reply = try await server.send(
+                    "PUT", "/bucket/k?partNumber=\(number)&uploadId=\(upload)", body: bytes)
+                tags[number] = reply.header("ETag")
+            }
+            let list = try await server.send("GET", "/bucket/k?uploadId=\(upload)")
+            #expect(list.elements("PartNumber") == ["2", "7"])
+            #expect(list.elements("Size") == ["5242880", "1000"])
+            #expect(list.element("IsTruncated") == "false")
+            let page = try await server.send("GET", "/bucket/k?uploadId=\(upload)&part-number-marker=2")
+            #expect(page.elements("PartNumber") == ["7"])
+            #expect(try await server.send("GET", "/bucket?uploads&prefix=k").elements("UploadId") == [upload])
+            #expect(try await server.send("GET", "/bucket").elements("Key").isEmpty)
+
+            let body = complete([part(2, tags[2] ?? ""), part(7, tags[7] ?? "")])
+            for _ in 0..<2 {
+                let done = try await server.send("POST", "/bucket/k?uploadId=\(upload)", body: body)
+                #expect(done.status == 200, "\(done)")
+                #expect(done.element("ETag")?.contains("-2") == true)
+            }
+            #expect(try await server.send("GET", "/bucket/k").body == first + last)
+            #expect(try await server.send("GET", "/bucket?uploads").elements("UploadId").isEmpty)
+            #expect(try await server.send("GET", "/bucket/k?uploadId=\(upload)").code == "NoSuchUpload")
+        }
+    }
+
+    @Test("UploadPartCopy: whole, ranges, the key that is being made, and ranges that are none")
+    func copies() async throws {
+        try await TestServer.run { server in
+            let bytes = pattern(6 << 20)
+            try await server.send("PUT", "/bucket/k", body: bytes)
+            let upload = try await server.begin("k")
+            var parts: [String] = []
+            for (number, range) in [(1, "bytes=0-5242879"), (2, "bytes=5242880-6291455"), (3, nil)] {
+                let headers =
+                    [("x-amz-copy-source", "bucket/k")] + (range.map { [("x-amz-copy-source-range", $0)] } ?? [])
+                let reply = try await server.send(
+                    "PUT", "/bucket/k?partNumber=\(number)&uploadId=\(upload)", headers)
+                #expect(reply.status == 200, "\(reply)")
+                if number != 2 { parts.append(part(number, try #require(reply.element("ETag")))) }
+            }
+            for range in ["0-1", "bytes=1-0", "bytes=-5", "bytes=0-", "bytes=0-1,2-3", "bytes=a-b"] {
+                let reply = try await server.send(
+                    "PUT", "/bucket/k?partNumber=9&uploadId=\(upload)",
+                    [("x-amz-copy-source", "bucket/k"), ("x-amz-copy-source-range", range)])
+                #expect(reply.code == "InvalidArgument", "\(range)")
+            }
+            let done = try await server.send("POST", "/bucket/k?uploadId=\(upload)", body: complete(parts))
+            #expect(done.status == 200, "\(done)")
+            #expect(try await server.send("GET", "/bucket/k").body == Array(bytes[..<(5 << 20)]) + bytes)
+        }
+    }
+
+    @Test("lists of parts that are wrong, with the codes of S3; nothing is made")
+    func wrong() async throws {
+        try await TestServer.run { server in
+            let upload = try await server.begin("k")
+            var tags: [String] = []
+            for number in 1...2 {
+                let reply = try await server.send(
+                    "PUT", "/bucket/k?partNumber=\(number)&uploadId=\(upload)", body: [UInt8(number)])
+                tags.append(try #require(reply.header("ETag")))
+            }
+            let many = (1...10_001).map { part($0, "x") }
+            let cases: [([UInt8], String)] = [
+                (complete([part(1, tags[0]), part(2, tags[1])]), "EntityTooSmall"),
+                (complete([part(2, tags[1]), part(1, tags[0])]), "InvalidPartOrder"),
+                (complete([part(1, tags[0]), part(1, tags[0])]), "InvalidPartOrder"),
+                (complete([part(1, tags[1])]), "InvalidPart"), (complete([part(3, tags[1])]), "InvalidPart"),
+                (complete([]), "MalformedXML"), (complete(many), "MalformedXML"), (Array("<a".utf8), "MalformedXML"),
+                (Array("<CompleteMultipartUpload><Part/></CompleteMultipartUpload>".utf8), "MalformedXML"),
+                ([UInt8](repeating: UInt8(ascii: " "), count: 3 << 20), "MalformedXML"),
+                ([], "MalformedXML"),
+            ]
+            for (body, code) in cases {
+                let reply = try await server.send("POST", "/bucket/k?uploadId=\(upload)", body: body)
+                #expect(reply.code == code, "\(reply)")
+            }
+            #expect(try await server.send("GET", "/bucket/k").code == "NoSuchKey")
+            for number in ["0", "10001", "-1", "x", ""] {
+                let reply = try await server.send(
+                    "PUT", "/bucket/k?partNumber=\(number)&uploadId=\(upload)", body: [1])
+                #expect(reply.code == "InvalidArgument", "part \(number)")
+            }
+            for id in ["x", String(repeating: "0", count: 48), upload + "0"] {
+                let reply = try await server.send("PUT", "/bucket/k?partNumber=1&uploadId=\(id)", body: [1])
+                #expect(reply.code == "NoSuchUpload")
+            }
+            #expect(
+                try await server.send("PUT", "/bucket/j?partNumber=1&uploadId=\(upload)", body: [1]).code
+                    == "NoSuchUpload")
+            #expect(try await server.send("DELETE", "/bucket/k?uploadId=\(upload)").status == 204)
+            #expect(try await server.send("DELETE", "/bucket/k?uploadId=\(upload)").code == "NoSuchUpload")
+            #expect(try await server.isEmpty())
+        }
+    }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Testing
+
+@testable import VarveS3
+
+@Suite("S3 objects", .timeLimit(.minutes(15)))
+struct ObjectEndpointTests {
+    @Test("PutObject, GetObject, HeadObject, DeleteObject: bytes, tag, metadata", arguments: [0, 1, 65_536, 3_000_000])
+    func roundTrip(_ size: Int) async throws {
+        try await TestServer.run { server in
+            let bytes = pattern(size)
+            let put = try await server.send(
+                "PUT", "/bucket/a%20b/%C3%BC",
+                [("Content-Type", "text/x"), ("x-amz-meta-k", "v"), ("x-amz-meta-e", "")],
+                body: bytes)
+            #expect(put.status == 200, "\(put)")
+            let tag = "\"\(Hashing.hex(try LegacyHash.md5(bytes)))\""
+            #expect(put.header("ETag") == tag)
+            let get = try await server.send("GET", "/bucket/a%20b/%C3%BC")
+            #expect(get.body == bytes)
+            #expect(get.header("ETag") == tag)
+            #expect(get.header("Content-Type") == "text/x")
+            #expect(get.header("x-amz-meta-k") == "v")
+            #expect(get.header("x-amz-meta-e")?.isEmpty == true)
+            #expect(get.header("x-amz-request-id")?.isEmpty == false)
+            let head = try await server.send("HEAD", "/bucket/a%20b/%C3%BC")
+            #expect(head.header("Content-Length") == "\(size)")
+            #expect(head.header("Last-Modified") != nil)
+            #expect(try await server.send("DELETE", "/bucket/a%20b/%C3%BC").status == 204)
+            #expect(try await server.send("GET", "/bucket/a%20b/%C3%BC").code == "NoSuchKey")
+            #expect(try await server.send("HEAD", "/bucket/a%20b/%C3%BC").status == 404)
+            #expect(try await server.send("DELETE", "/bucket/a%20b/%C3%BC").status == 204)
+        }
+    }
+
+    @Test("ranges: one, several, none")
+    func ranges() async throws {
+        try await TestServer.run { server in
+            let bytes = pattern(1000)
+            try await server.send("PUT", "/bucket/k", body: bytes)
+            try await server.send("PUT", "/bucket/empty", body: [])
+            let from = try await server.send("GET", "/bucket/k", [("Range", "bytes=0-")])
+            #expect(from.status == 206)
+            #expect(from.header("Content-Range") == "bytes 0-999/1000")
+            #expect(from.body == bytes)
+            let part = try await server.send("GET", "/bucket/k", [("Range", "bytes=-10")])
+            #expect(part.body == Array(bytes[990...]))
+            let several = try await server.send("GET", "/bucket/k", [("Range", "bytes=0-9,500-509")])
+            #expect(several.status == 206)
+            #expect(several.header("Content-Type")?.hasPrefix("multipart/byteranges") == true)
+            #expect(several.body.firstRange(of: Array(bytes[500..<510])) != nil)
+            for target in ["/bucket/k", "/bucket/empty"] {
+                let none = try await server.send("GET", target, [("Range", "bytes=1000-")])
+                #expect(none.status == 416)
+                #expect(none.code == "InvalidRange")
+            }
+            #expect(try await server.send("GET", "/bucket/empty", [("Range", "bytes=0-")]).status == 416)
+        }
+    }
+
+    @Test("conditions on reads and writes")
+    func conditions() async throws {
+        try await TestServer.run { server in
+            let tag = try #require(try await server.send("PUT", "/bucket/k", body: [1]).header("ETag"))
+            #expect(try await server.send("GET", "/bucket/k", [("If-None-Match", tag)]).status == 304)
+            #expect(try await server.send("GET", "/bucket/k", [("If-Match", "\"x\"")]).status == 412)
+            #expect(try await server.send("GET", "/bucket/k", [("If-Match", tag)]).status == 200)
+            let old = "Sun, 06 Nov 1994 08:49:37 GMT"
+            #expect(try await server.send("GET", "/bucket/k", [("If-Modified-Since", old)]).status == 200)
+            #expect(try await server.send("GET", "/bucket/k", [("If-Unmodified-Since", old)]).status == 412)
+            #expect(try await server.send("PUT", "/bucket/k", [("If-None-Match", "*")], body: [2]).status == 412)
+            #expect(try await server.send("PUT", "/bucket/n", [("If-None-Match", "*")], body: [2]).status == 200)
+            #expect(try await server.send("PUT", "/bucket/k", [("If-Match", tag)], body: [3]).status == 200)
+            #expect(try await server.send("PUT", "/bucket/k", [("If-Match", tag)], body: [4]).status == 412)
+            #expect(try await server.send("GET", "/bucket/k").body == [3])
+        }
+    }
+
+    @Test("CopyObject and moving by it")
+    func copy() async throws {
+        try await TestServer.run { server in
+            let bytes = pattern(100_000)
+            let tag = try await server.send("PUT", "/bucket/a/b%2Bc", [("x-amz-meta-k", "v")], body: bytes)
+                .header("ETag")
+            for source in ["bucket/a/b%2Bc", "/bucket/a/b+c"] {
+                let copy = try await server.send("PUT", "/bucket/t", [("x-amz-copy-source", source)])
+                #expect(copy.status == 200, "\(copy)")
+                #expect(copy.element("ETag")?.contains("\(Hashing.hex(try LegacyHash.md5(bytes)))") == true)
+            }
+            let get = try await server.send("GET", "/bucket/t")
+            #expect(get.body == bytes)
+            #expect(get.header("ETag") == tag)
+            #expect(get.header("x-amz-meta-k") == "v")
+            let replaced = try await server.send(
+                "PUT", "/bucket/t",
+                [("x-amz-copy-source", "bucket/t"), ("x-amz-metadata-directive", "REPLACE"), ("x-amz-meta-n", "w")])
+            #expect(replaced.status == 200)
+            #expect(try await server.send("HEAD", "/bucket/t").header("x-amz-meta-k") == nil)
+            let same = try await server.send("PUT", "/bucket/t", [("x-amz-copy-source", "bucket/t")])
+            #expect(same.code == "InvalidRequest")
+            #expect(
+                try await server.send("PUT", "/bucket/u", [("x-amz-copy-source", "bucket/gone")]).code == "NoSuchKey")
+        }
+    }
+
+    @Test("DeleteObjects: what is not there counts as deleted")
+    func deleteMany() async throws {
+        try await TestServer.run { server in
+            for key in ["a", "b&c"] { try await server.send("PUT", "/bucket/\(key)", body: [1]) }
+            let list =
+                "<Delete><Object><Key>a</Key></Object><Object><Key>b&amp;c</Key></Object>"
+                + "<Object><Key>gone</Key></Object><Object><Key>\(String(repeating: "k", count: 1025))</Key></Object></Delete>"
+            let reply = try await server.send("POST", "/bucket?delete", body: Array(list.utf8))
+            #expect(reply.status == 200, "\(reply)")
+            #expect(reply.elements("Deleted").count == 3)
+            #expect(reply.code == "KeyTooLongError")
+            #expect(try await server.isEmpty())
+            let many = "<Delete>" + String(repeating: "<Object><Key>a</Key></Object>", count: 1001) + "</Delete>"
+            #expect(try await server.send("POST", "/bucket?delete", body: Array(many.utf8)).code == "MalformedXML")
+        }
+    }
+
+    @Test("listings: byte order, delimiters, pages, both versions")
+    func listing() async throws {
+        try await TestServer.run { server in
+            let keys = ["a/1", "a/2", "a-b", "a.b", "b", "c%20d", "%C3%A9", "z/x/y"]
+            for key in keys { try await server.send("PUT", "/bucket/\(key)", body: [1]) }
+            let all = try await server.send("GET", "/bucket?list-type=2")
+            #expect(all.elements("Key") == ["a-b", "a.b", "a/1", "a/2", "b", "c d", "z/x/y", "é"])
+            #expect(all.element("KeyCount") == "8")
+            #expect(all.element("IsTruncated") == "false")
+            let rolled = try await server.send("GET", "/bucket?delimiter=%2F")
+            #expect(rolled.elements("Key") == ["a-b", "a.b", "b", "c d", "é"])
+            #expect(rolled.elements("CommonPrefixes").count == 2)
+            var found: [String] = []
+            var token: String? = ""
+            while let here = token {
+                let query =
+                    here.isEmpty ? "" : "&continuation-token=" + PercentCoding.encode(here.utf8, keepsSlash: false)
+                let page = try await server.send(
+                    "GET", "/bucket?list-type=2&max-keys=2&delimiter=%2F&encoding-type=url\(query)")
+                found += page.elements("Key") + page.elements("CommonPrefixes")
+                token = page.element("NextContinuationToken")
+                #expect(page.element("IsTruncated") == (token == nil ? "false" : "true"))
+            }
+            #expect(found.count == 7)
+            #expect(found.contains("c%20d"))
+            let behind = try await server.send("GET", "/bucket?delimiter=%2F&marker=a%2F")
+            #expect(behind.elements("Key") == ["b", "c d", "é"])
+            for query in [
+                "max-keys=x", "max-keys=-1", "encoding-type=x", "list-type=3", "list-type=2&continuation-token=x",
+            ] {
+                #expect(try await server.send("GET", "/bucket?\(query)").code == "InvalidArgument", "\(query)")
+            }
+            #expect(try await server.send("GET", "/nosuch").code == "NoSuchBucket")
+        }
+    }
+
+    @Test("buckets: made, listed, located, removed when empty")
+    func buckets() async throws {
+        try await TestServer.run { server in
+            #expect(try await server.send("PUT", "/new-one").status == 200)
+            #expect(try await server.send("HEAD", "/new-one").status == 200)
+            #expect(try await server.send("GET", "/").elements("Name") == ["bucket", "new-one", "only"])
+            #expect(try await server.send("GET", "/new-one?location").status == 200)
+            #expect(try await server.send("PUT", "/Bad_Name").code == "InvalidBucketName")
+            try await server.send("PUT", "/new-one/k", body: [1])
+            #expect(try await server.send("DELETE", "/new-one").code == "BucketNotEmpty")
+            try await server.send("DELETE", "/new-one/k")
+            #expect(try await server.send("DELETE", "/new-one").status == 204)
+            #expect(try await server.send("HEAD", "/new-one").status == 404)
+        }
+    }
+
+    @Test("a key for some buckets sees and reaches no others")
+    func narrow() async throws {
+        try await TestServer.run { server in
+            let key = TestServer.narrowKey
+            #expect(try await server.send("GET", "/", key: key).elements("Name") == ["only"])
+            #expect(try await server.send("PUT", "/only/k", body: [1], key: key).status == 200)
+            try await server.send("PUT", "/bucket/k", body: [1])
+            for (method, target) in [
+                ("GET", "/bucket/k"), ("PUT", "/bucket/x"), ("GET", "/bucket"), ("DELETE", "/bucket/k"),
+            ] {
+                #expect(try await server.send(method, target, body: [], key: key).code == "AccessDenied")
+            }
+            let copy = try await server.send("PUT", "/only/c", [("x-amz-copy-source", "bucket/k")], key: key)
+            #expect(copy.code == "AccessDenied")
+        }
+    }
+
+    @Test("100 Continue comes before the body, and not for what is refused")
+    func expectation() async throws {
+        try await TestServer.run { server in
+            let bytes = pattern(2 << 20)
+            let digest = Hashing.hex(Hashing.sha256(bytes))
+            let good = try server.signed("PUT", "/bucket/k", digest: digest)
+            let head = { (headers: [(String, String)]) in
+                "PUT /bucket/k HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: \(bytes.count)\r\n"
+                    + headers.map { "\($0.0): \($0.1)\r\n" }.joined() + "\r\n"
+            }
+            try await RawConnection.open(server.port) { connection async throws in
+                try await connection.write(head(good.headers))
+                #expect(try await connection.reply().status == 100)
+                try await connection.write(bytes)
+                #expect(try await connection.reply().status == 200)
+            }
+            let bad = try server.signed("PUT", "/bucket/other", digest: digest)
+            try await RawConnection.open(server.port) { connection async throws in
+                try await connection.write(head(bad.headers))
+                #expect(try await connection.reply().status == 403)
+            }
+        }
+    }
+}
