@@ -89,8 +89,8 @@ final class ReferenceDoubleModel: MatchModel {
 
     func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
         list.count = 0
-        found = recent
         if startsJob(at: start) { startJob(text, start) }
+        found = recent
         if end &- start < 7 || end &- base > 1 << 31 { return }
         switch settings.shortBytes {
         case 5: search(text, start, end, list, 5)

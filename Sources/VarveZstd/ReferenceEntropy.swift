@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// How libzstd (1.5.x) writes blocks at its fast levels, strategies 1 and 2.
+/// How libzstd (1.5.x) writes blocks at its levels 1 to 4, strategies "fast" (1) and "dfast" (2).
 final class ReferenceEntropy: EntropyModel {
     private let strategy: Int
     private let hasRawLiterals: Bool

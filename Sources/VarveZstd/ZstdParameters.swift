@@ -6,8 +6,8 @@ struct ZstdParameters: Hashable {
     enum Encoder: Hashable {
         /// klauspost/compress; level 2 is its default. Eras: see ``KlauspostEntropy``.
         case klauspost(level: Int, era: Int)
-        /// libzstd 1.5, strategy "dfast".
-        case reference(ReferenceDoubleModel.Settings)
+        /// libzstd 1.5, strategy 1 ("fast") or 2 ("dfast").
+        case reference(strategy: Int, ReferenceDoubleModel.Settings)
     }
 
     var encoder: Encoder
@@ -18,8 +18,9 @@ struct ZstdParameters: Hashable {
     var name: String {
         switch encoder {
         case .klauspost(let level, let era): return "klauspost-\(level)-\(era)"
-        case .reference(let settings):
-            return "zstd-dfast-\(settings.windowLog)-\(settings.longLog)\(settings.jobLog > 0 ? "-jobs" : "")"
+        case .reference(let strategy, let settings):
+            return
+                "zstd-\(strategy == 1 ? "fast" : "dfast")-\(settings.windowLog)-\(settings.longLog)\(settings.jobLog > 0 ? "-jobs" : "")"
         }
     }
 
@@ -28,8 +29,8 @@ struct ZstdParameters: Hashable {
         let end = endsFull ? 1 : 0
         switch encoder {
         case .klauspost(let level, let era): return [1, end, level, era]
-        case .reference(let set):
-            return [2, end, 2, set.windowLog, set.longLog, set.shortLog, set.shortBytes, set.jobLog]
+        case .reference(let strategy, let set):
+            return [2, end, strategy, set.windowLog, set.longLog, set.shortLog, set.shortBytes, set.jobLog]
         }
     }
 
@@ -41,11 +42,12 @@ struct ZstdParameters: Hashable {
             guard raw.count == 4, (1...2).contains(raw[2]), raw[3] <= 3 else { return nil }
             encoder = .klauspost(level: raw[2], era: raw[3])
         case 2:
-            guard raw.count == 8, raw[2] == 2, (10...25).contains(raw[3]), (6...24).contains(raw[4]),
+            guard raw.count == 8, (1...2).contains(raw[2]), (10...25).contains(raw[3]), (6...24).contains(raw[4]),
                 (6...24).contains(raw[5]), (4...7).contains(raw[6]),
                 raw[7] == 0 || (max(20, raw[3])...27).contains(raw[7])
             else { return nil }
             encoder = .reference(
+                strategy: raw[2],
                 ReferenceDoubleModel.Settings(
                     windowLog: raw[3], longLog: raw[4], shortLog: raw[5], shortBytes: raw[6], jobLog: raw[7]))
         default: return nil
@@ -68,8 +70,9 @@ struct ZstdParameters: Hashable {
             }
             let model = KlauspostDoubleModel(windowBytes: 8 << 20)
             return (model, KlauspostEntropy(era: era, packsLiterals: era == 0, blockSize: model.blockBytes(at: 0)))
-        case .reference(let settings):
-            return (ReferenceDoubleModel(settings), ReferenceEntropy(strategy: 2, hasRawLiterals: false))
+        case .reference(let strategy, let settings):
+            let entropy = ReferenceEntropy(strategy: strategy, hasRawLiterals: false)
+            return strategy == 1 ? (ReferenceFastModel(settings), entropy) : (ReferenceDoubleModel(settings), entropy)
         }
     }
 
@@ -86,18 +89,29 @@ struct ZstdParameters: Hashable {
     static func candidates(_ header: FrameHeader) -> [ZstdParameters] {
         var all: [ZstdParameters] = []
         for era in [3, 0, 2, 1] { all.append(ZstdParameters(.klauspost(level: 2, era: era))) }
-        typealias Settings = ReferenceDoubleModel.Settings
-        for (long, short) in [(17, 16), (18, 18)] {
-            for jobs in [23, 0] {
-                all.append(
-                    ZstdParameters(
-                        .reference(Settings(windowLog: 21, longLog: long, shortLog: short, jobLog: jobs)),
-                        endsFull: true))
+        for era in [3, 0] { all.append(ZstdParameters(.klauspost(level: 1, era: era))) }
+        let reference = references(header)
+        // libzstd's windows have two mebibytes at most at these levels, klauspost's four and eight.
+        return header.windowBytes <= 2 << 20 || header.contentBytes != nil ? reference + all : all + reference
+    }
+
+    /// libzstd's levels 3, 1, 4 and 2 for inputs of more than 256 KiB, with the command's jobs and without.
+    private static func references(_ header: FrameHeader) -> [ZstdParameters] {
+        var all: [ZstdParameters] = []
+        let rows = [(2, 21, 17, 16, 5), (1, 19, 14, 13, 7), (2, 21, 18, 18, 5), (1, 20, 16, 15, 6)]
+        for (strategy, window, long, short, bytes) in rows {
+            // Windows are no larger than they need to be, and tables not much larger than those.
+            var windowLog = window
+            if let content = header.contentBytes, content > 1 << 10 {
+                windowLog = min(window, (content - 1).highBit + 1)
+            }
+            for jobs in [max(20, windowLog + 2), 0] {
+                let settings = ReferenceDoubleModel.Settings(
+                    windowLog: windowLog, longLog: min(long, windowLog + 1), shortLog: min(short, windowLog),
+                    shortBytes: bytes, jobLog: jobs)
+                all.append(ZstdParameters(.reference(strategy: strategy, settings), endsFull: true))
             }
         }
-        for era in [3, 0] { all.append(ZstdParameters(.klauspost(level: 1, era: era))) }
-        // libzstd's windows have two mebibytes at these levels, klauspost's eight.
-        if header.windowBytes <= 2 << 20 || header.contentBytes != nil { all = Array(all[4...] + all[..<4]) }
         return all
     }
 }

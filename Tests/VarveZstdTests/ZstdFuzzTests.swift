@@ -50,6 +50,7 @@ struct ZstdFuzzTests {
                 block[0] &= ~1
                 blocks += block
                 at = end
+                if word & 1 != 0 { break }
             }
             all.append(head + blocks + [1, 0, 0])
         }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The match search of libzstd's strategy "fast" (levels 1 and 2): one hash table, pairs of neighbouring places, a gap between
+/// pairs that grows every 128 bytes without a match. Jobs as in ``ReferenceDoubleModel``; of its settings the long table counts.
+final class ReferenceFastModel: MatchModel {
+    private let settings: ReferenceDoubleModel.Settings
+    private let table: UnsafeMutablePointer<UInt32>
+    /// The place that counts as index 2: where the text known to this job begins.
+    private var base = 0
+    private var recent = (0, 0)
+    private var found = (0, 0)
+
+    let windowBytes: Int
+
+    init(_ settings: ReferenceDoubleModel.Settings) {
+        self.settings = settings
+        windowBytes = 1 << settings.windowLog
+        table = .allocate(capacity: 1 << settings.longLog)
+        table.initialize(repeating: 0, count: 1 << settings.longLog)
+    }
+
+    deinit { table.deallocate() }
+
+    func blockBytes(at position: Int) -> Int { min(ZstdTables.blockMax, windowBytes) }
+
+    func startsJob(at position: Int) -> Bool {
+        settings.jobLog > 0 && position > 0 && position & (1 << settings.jobLog - 1) == 0
+    }
+
+    func begin(_ header: FrameHeader) {
+        base = 0
+        recent = (1, 4)
+        found = recent
+        table.update(repeating: 0, count: 1 << settings.longLog)
+    }
+
+    func settle(recent last: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {
+        if !isCompressed { return }
+        recent = asProposed ? found : (Int(last.0), Int(last.1))
+    }
+
+    @inline(__always)
+    private func slot(_ text: UnsafePointer<UInt8>, _ at: Int, _ bits: UInt64, _ bytes: Int) -> Int {
+        let word = Matching.word8(text, at)
+        return bytes == 7 ? Matching.hash7(word, bits) : Matching.hash6(word, bits)
+    }
+
+    private func startJob(_ text: UnsafePointer<UInt8>, _ start: Int) {
+        table.update(repeating: 0, count: 1 << settings.longLog)
+        recent = (0, 0)
+        base = start - windowBytes >> 3
+        var at = base
+        while at + 1 < start - 8 {
+            table[slot(text, at, UInt64(settings.longLog), settings.shortBytes)] =
+                UInt32(truncatingIfNeeded: at + 2 - base)
+            at += 3
+        }
+    }
+
+    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
+        list.count = 0
+        if startsJob(at: start) { startJob(text, start) }
+        found = recent
+        if end &- start < 7 || end &- base > 1 << 31 { return }
+        if settings.shortBytes == 7 { search(text, start, end, list, 7) } else { search(text, start, end, list, 6) }
+    }
+
+    @inline(__always)
+    private func search(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ bytes: Int
+    ) {
+        let table = table
+        let bits = UInt64(settings.longLog)
+        let shift = 2 &- base
+        let window = windowBytes
+        let limit = end &- 8
+        let lowest = end &- base > window ? end &- window : base
+        let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
+        var at = start
+        if at == lowest { at &+= 1 }
+        let reach = at &- (at &- base > window ? at &- window : base)
+        var (offset1, offset2) = recent
+        var saved1 = 0
+        var saved2 = 0
+        if offset2 > reach {
+            saved2 = offset2
+            offset2 = 0
+        }
+        if offset1 > reach {
+            saved1 = offset1
+            offset1 = 0
+        }
+        var anchor = start
+
+        while true {
+            var step = 2
+            var nextStep = at &+ 128
+            var second = at &+ 1
+            var third = at &+ 2
+            var fourth = at &+ 3
+            if fourth >= limit { break }
+            var hash = slot(text, at, bits, bytes)
+            var nextHash = slot(text, second, bits, bytes)
+            var index = table[hash]
+            var current = at
+            var source = 0
+            var length = 0
+            repeat {
+                current = at
+                table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
+                if offset1 > 0, Matching.word4(text, third) == Matching.word4(text, third &- offset1) {
+                    at = third
+                    source = at &- offset1
+                    length = 4
+                    if text[at &- 1] == text[source &- 1] {
+                        at &-= 1
+                        source &-= 1
+                        length = 5
+                    }
+                    table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
+                    length &+= Matching.length(text, at &+ length, source &+ length, end)
+                    list.append(at &- anchor, length, 1)
+                    break
+                }
+                if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
+                    table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
+                    length = 4
+                } else {
+                    index = table[nextHash]
+                    hash = nextHash
+                    nextHash = slot(text, third, bits, bytes)
+                    at = second
+                    second = third
+                    third = fourth
+                    current = at
+                    table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
+                    if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
+                        if step <= 4 { table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift) }
+                        length = 4
+                    }
+                }
+                if length > 0 {
+                    source = Int(index) &- shift
+                    offset2 = offset1
+                    offset1 = at &- source
+                    while at > anchor && source > lowest && text[at &- 1] == text[source &- 1] {
+                        at &-= 1
+                        source &-= 1
+                        length &+= 1
+                    }
+                    length &+= Matching.length(text, at &+ length, source &+ length, end)
+                    list.append(at &- anchor, length, offset1 &+ 3)
+                    break
+                }
+                index = table[nextHash]
+                hash = nextHash
+                nextHash = slot(text, third, bits, bytes)
+                at = second
+                second = third
+                third = at &+ step
+                fourth = second &+ step
+                if third >= nextStep {
+                    step &+= 1
+                    nextStep &+= 128
+                }
+            } while fourth < limit
+            if length == 0 { break }
+
+            at &+= length
+            anchor = at
+            if at <= limit {
+                table[slot(text, current &+ 2, bits, bytes)] = UInt32(truncatingIfNeeded: current &+ 2 &+ shift)
+                table[slot(text, at &- 2, bits, bytes)] = UInt32(truncatingIfNeeded: at &- 2 &+ shift)
+                while at <= limit, offset2 > 0, Matching.word4(text, at) == Matching.word4(text, at &- offset2) {
+                    let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                    swap(&offset1, &offset2)
+                    table[slot(text, at, bits, bytes)] = UInt32(truncatingIfNeeded: at &+ shift)
+                    list.append(0, more, 1)
+                    at &+= more
+                    anchor = at
+                }
+            }
+        }
+        if saved1 != 0 && offset1 != 0 { saved2 = saved1 }
+        found = (offset1 != 0 ? offset1 : saved1, offset2 != 0 ? offset2 : saved2)
+    }
+}
