@@ -120,4 +120,8 @@ package final class File: Sendable {
         if errno == EWOULDBLOCK { return false }
         throw DriverError("flock", path, errno)
     }
+
+    /// Lets the lock go. Closing the file does so too, but not while a child process that is just being started has a
+    /// copy of the descriptor.
+    package func unlock() { flock(descriptor, LOCK_UN) }
 }

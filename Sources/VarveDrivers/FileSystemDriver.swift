@@ -71,7 +71,7 @@ public final class FileSystemDriver: StorageDriver {
                     do throws(DriverError) {
                         try driver.load()
                     } catch {
-                        driver.lock.withLockedValue { $0 = nil }
+                        driver.releaseLock()
                         throw error
                     }
                     return driver
@@ -94,7 +94,14 @@ public final class FileSystemDriver: StorageDriver {
     /// Ends its threads. Nothing may be using it any more; objects that are open stay readable.
     public func close() async {
         await pool.shutdown()
-        lock.withLockedValue { $0 = nil }
+        releaseLock()
+    }
+
+    private func releaseLock() {
+        lock.withLockedValue { lock in
+            lock?.unlock()
+            lock = nil
+        }
     }
 
     // MARK: Buckets

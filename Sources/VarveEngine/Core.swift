@@ -176,9 +176,10 @@ final class Core: Sendable {
         let holdsData: Bool
         do throws(DriverError) {
             guard try files.length(of: "\(StoreLayout.index)/data.mdb") == nil else { return }
-            // Neither comes before the index.
+            // None of them comes before the index.
             let (packs, raw) = (try files.list(StoreLayout.packs), try files.list(StoreLayout.raw))
-            holdsData = !packs.isEmpty || !raw.isEmpty
+            let spool = try files.list(StoreLayout.spool)
+            holdsData = !packs.isEmpty || !raw.isEmpty || !spool.isEmpty
         } catch {
             throw error.asVarveError
         }
@@ -325,7 +326,10 @@ final class Core: Sendable {
         if let lock = lock.withLockedValue({ $0 }), poisonReason == nil {
             try? Self.setLockText(Self.closedText, of: lock)
         }
-        lock.withLockedValue { $0 = nil }
+        lock.withLockedValue { lock in
+            lock?.unlock()
+            lock = nil
+        }
     }
 }
 

@@ -402,6 +402,8 @@ struct ObjectAdoptionTests {
         await store.close()
         rig.directory.remove("store/index")
         rig.directory.remove("store/journal")
+        // Opened, it would make a new index and remove what that does not know.
+        await #expect(throws: VarveError.self) { try await rig.open() }
         report = try await Store.rebuildIndex(at: rig.directory.path + "/store")
         #expect(report.problems.contains { $0.contains("bucket recovered") })
         store = try await rig.open()
