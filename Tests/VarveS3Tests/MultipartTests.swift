@@ -48,6 +48,18 @@ struct MultipartTests {
         }
     }
 
+    @Test("an upload without parts makes an empty object, as Distribution 2.8 expects for an empty blob")
+    func empty() async throws {
+        try await TestServer.run { server in
+            let upload = try await server.begin("k")
+            let done = try await server.send("POST", "/bucket/k?uploadId=\(upload)", body: complete([]))
+            #expect(done.status == 200, "\(done)")
+            let get = try await server.send("GET", "/bucket/k")
+            #expect(get.status == 200)
+            #expect(get.body.isEmpty)
+        }
+    }
+
     @Test("UploadPartCopy: whole, ranges, the key that is being made, and ranges that are none")
     func copies() async throws {
         try await TestServer.run { server in
