@@ -4,12 +4,24 @@
 /// The match search of zlib and of GNU gzip, its ancestor: chains of all positions with the same three-byte hash, newest
 /// first, walked to a depth that the level sets; levels 4 and up hold a match back if the next position has a longer one.
 final class ChainModel: TokenModel {
+    /// zlib's strategies that change which matches are taken. Raw values are part of the plan format.
+    enum Strategy: Int {
+        case usual = 0
+        /// No matches of up to five bytes.
+        case filtered = 1
+        /// Only matches with the byte before.
+        case runs = 3
+    }
+
     struct Parameters: Equatable {
         var level = 6
         /// zlib's memLevel: sets the hash's size. 8 unless somebody asked for another.
         var memLevel = 8
         /// GNU gzip's variant of the end of input.
         var gnu = false
+        /// zlib's windowBits, 9-15.
+        var windowBits = 15
+        var strategy = Strategy.usual
     }
 
     /// good, lazy, nice, chain as both programs list them for levels 1-9.
@@ -21,8 +33,6 @@ final class ChainModel: TokenModel {
     private static let mask = 32767
     /// Stands for no position: farther back than any match reaches, wherever the text begins.
     private static let never = Int32(-1 << 30)
-    /// No match reaches farther back: the window less the text that must lie ahead.
-    private static let farthest = 32768 - 262
     /// A match of three bytes farther back than this costs more than three literals.
     private static let tooFar = 4096
 
@@ -32,6 +42,10 @@ final class ChainModel: TokenModel {
     private let mostLazy: Int
     private let nice: Int
     private let chain: Int
+    /// No match reaches farther back: the window less the text that must lie ahead.
+    private let farthest: Int
+    /// A held match of up to so many bytes is dropped.
+    private let tooShort: Int
     private let shift: UInt32
     private let hashMask: UInt32
     private let head: UnsafeMutablePointer<Int32>
@@ -43,6 +57,8 @@ final class ChainModel: TokenModel {
     private var at = 0
     private var inserted = 0
     private var origin = 0
+    /// The first byte of the text that was given.
+    private var textStart = 0
     private var holdsByte = false
     private var matchLength = 2
     private var matchStart = 0
@@ -56,6 +72,8 @@ final class ChainModel: TokenModel {
         mostLazy = row.lazy
         nice = row.nice
         chain = row.chain
+        farthest = 1 << min(max(parameters.windowBits, 9), 15) - 262
+        tooShort = parameters.strategy == .filtered ? 5 : 2
         let bits = UInt32(min(max(parameters.memLevel, 1), 9) + 7)
         shift = (bits + 2) / 3
         hashMask = 1 << bits - 1
@@ -82,6 +100,7 @@ final class ChainModel: TokenModel {
         self.at = at
         self.origin = origin
         inserted = at - history
+        textStart = inserted
         head.update(repeating: Self.never, count: Int(hashMask) + 1)
         holdsByte = false
         matchLength = 2
@@ -89,7 +108,9 @@ final class ChainModel: TokenModel {
     }
 
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
-        if lazy {
+        if parameters.strategy == .runs {
+            runRuns(&oracle, maxTokens: maxTokens, stopAt: stopAt, inputEnd: inputEnd)
+        } else if lazy {
             runLazy(&oracle, maxTokens: maxTokens, stopAt: stopAt, inputEnd: inputEnd)
         } else {
             runGreedy(&oracle, maxTokens: maxTokens, stopAt: stopAt, inputEnd: inputEnd)
@@ -124,8 +145,9 @@ final class ChainModel: TokenModel {
         if atLeast >= most { return min(atLeast, lookahead) }
         var best = atLeast
         var tries = atLeast >= good ? chain &>> 2 : chain
+        var work = 0
         let enough = parameters.gnu ? nice : min(nice, lookahead)
-        let limit = max(position &- Self.farthest, origin)
+        let limit = max(position &- farthest, origin)
         let scan = plain + position
         var candidate = first
         let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt16.self)
@@ -136,7 +158,7 @@ final class ChainModel: TokenModel {
                 && UnsafeRawPointer(text).loadUnaligned(as: UInt16.self) == opening
             {
                 let length = Matching.length(scan, text, most)
-                steps &+= length &>> 4
+                work &+= length &>> 4
                 if length > best {
                     start = candidate
                     best = length
@@ -145,7 +167,7 @@ final class ChainModel: TokenModel {
                 }
             }
             tries &-= 1
-            steps &+= 1
+            work &+= 1
             var following = Int(previous[candidate & Self.mask])
             if following == candidate &- 1 && lazy && best >= 3 {
                 var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: start)
@@ -161,6 +183,7 @@ final class ChainModel: TokenModel {
             }
             candidate = following
         } while candidate > limit && tries > 0
+        steps &+= work
         return best
     }
 
@@ -191,9 +214,9 @@ final class ChainModel: TokenModel {
             let previousLength = matchLength
             let previousStart = matchStart
             matchLength = 2
-            if first > origin && previousLength < mostLazy && at &- first <= Self.farthest {
+            if first > origin && previousLength < mostLazy && at &- first <= farthest {
                 matchLength = longest(at, first, previousLength, lookahead, &matchStart)
-                if matchLength == 3 && at &- matchStart > Self.tooFar { matchLength = 2 }
+                if matchLength <= tooShort || matchLength == 3 && at &- matchStart > Self.tooFar { matchLength = 2 }
             }
             if previousLength >= 3 && matchLength <= previousLength {
                 let start = at &- 1
@@ -229,6 +252,22 @@ final class ChainModel: TokenModel {
         }
     }
 
+    // MARK: runs only
+
+    private func runRuns<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
+        var left = maxTokens
+        while left > 0 && at < stopAt && at < inputEnd {
+            var length = 0
+            if at > textStart && inputEnd &- at >= 3 {
+                length = Matching.length(plain + at, plain + (at - 1), min(258, inputEnd &- at))
+            }
+            let token = length >= 3 ? Token.match(length: length, distance: 1) : UInt32(plain[at])
+            let real = oracle.next(token, literal: plain[at], limit: stopAt &- at)
+            left &-= 1
+            at &+= Token.span(real)
+        }
+    }
+
     // MARK: levels 1-3
 
     private func runGreedy<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
@@ -249,7 +288,7 @@ final class ChainModel: TokenModel {
                 previous[at & Self.mask] = Int32(truncatingIfNeeded: first)
                 head[slot] = Int32(truncatingIfNeeded: at)
                 inserted = at &+ 1
-                if first > origin && at &- first <= Self.farthest {
+                if first > origin && at &- first <= farthest {
                     length = longest(at, first, 2, lookahead, &start)
                 }
             }

@@ -16,6 +16,8 @@ final class GenericModel: TokenModel {
     private let head: UnsafeMutablePointer<Int32>
     private let previous: UnsafeMutablePointer<Int32>
     private let probabilities = Probabilities(count: 8192)
+    /// How often each probability was used, up to a bound: new ones learn faster.
+    private let uses: UnsafeMutablePointer<UInt8>
     private static let hashBits = 16
 
     private var plain: UnsafePointer<UInt8>
@@ -35,6 +37,8 @@ final class GenericModel: TokenModel {
         head.initialize(repeating: -1, count: 1 << Self.hashBits)
         previous = .allocate(capacity: Self.window)
         previous.initialize(repeating: -1, count: Self.window)
+        uses = .allocate(capacity: 8192)
+        uses.initialize(repeating: 0, count: 8192)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -44,6 +48,7 @@ final class GenericModel: TokenModel {
         head.deallocate()
         previous.deallocate()
         nothing.deallocate()
+        uses.deallocate()
     }
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
@@ -59,6 +64,23 @@ final class GenericModel: TokenModel {
     /// Everything learned is forgotten: at the start of each segment.
     func resetProbabilities() {
         probabilities.reset()
+        uses.update(repeating: 0, count: 8192)
+    }
+
+    /// Codes one decision; the probability learns the faster the less it was used.
+    @inline(__always)
+    private func bit<O: TokenOracle>(
+        _ oracle: inout O, _ probability: UnsafeMutablePointer<UInt16>, _ value: Int
+    ) -> Int {
+        let use = uses + (probability - probabilities.base)
+        let count = use.pointee
+        use.pointee = min(count &+ 1, 15)
+        return oracle.bit(probability, value, shift: Self.shift(count))
+    }
+
+    @inline(__always)
+    private static func shift(_ uses: UInt8) -> UInt32 {
+        uses < 3 ? (uses == 0 ? 1 : 2) : (uses < 6 ? 3 : (uses < 15 ? 4 : 5))
     }
 
     @inline(__always)
@@ -133,6 +155,20 @@ final class GenericModel: TokenModel {
         length < 8 ? length : (length < 16 ? 8 : (length < 32 ? 9 : (length < 258 ? 10 : 11)))
     }
 
+    /// How far back a match is, in four classes.
+    @inline(__always)
+    private static func reach(_ distance: Int) -> Int {
+        distance <= 256 ? 0 : (distance <= 4096 ? 1 : (distance <= 16384 ? 2 : 3))
+    }
+
+    /// Whether the next position's match is farther back, about as far, or nearer, by half or more.
+    @inline(__always)
+    private static func nearness(_ distance: Int, _ nextDistance: Int) -> Int {
+        if nextDistance == 0 || distance == 0 { return 1 }
+        let nearer = nextDistance.leadingZeroBitCount &- distance.leadingZeroBitCount
+        return nearer < 0 ? 0 : (nearer > 0 ? 2 : 1)
+    }
+
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
         if O.isVirtual {
             var left = maxTokens
@@ -158,15 +194,17 @@ final class GenericModel: TokenModel {
             var nextLength = -1
             var nextDistance = 0
             var gain = 0
+            var near = 1
             if length > 0 && length < 258 && at + 1 < inputEnd {
                 insert(upTo: at + 1, inputEnd: inputEnd)
                 (nextLength, nextDistance) = search(at + 1, inputEnd: inputEnd)
                 gain = nextLength > length + 1 ? 3 : (nextLength > length ? 2 : (nextLength == length ? 1 : 0))
+                near = Self.nearness(distance, nextDistance)
             }
             let known = oracle.known
-            let far = distance > 4096 ? 1 : 0
-            let context = ((Self.bucket(length) * 4 + gain) * 2 + far) * 2 + lastWasMatch
-            let isMatch = oracle.bit(p + context, Token.isMatch(known) ? 1 : 0)
+            let reach = Self.reach(distance)
+            let context = (((Self.bucket(length) * 4 + gain) * 3 + near) * 4 + reach) * 2 + lastWasMatch
+            let isMatch = bit(&oracle, p + context, Token.isMatch(known) ? 1 : 0)
             if isMatch == 0 {
                 oracle.push(UInt32(plain[at]))
                 position = at + 1
@@ -194,14 +232,14 @@ final class GenericModel: TokenModel {
     private func codeMatch<O: TokenOracle>(
         _ oracle: inout O, _ known: UInt32, _ at: Int, _ length: Int, _ distance: Int, _ gain: Int, inputEnd: Int
     ) -> UInt32 {
-        let p = probabilities.base + 512
+        let p = probabilities.base + 2048
         let bucket = Self.bucket(length)
         let most = min(258, inputEnd - at)
         if most < 3 { return UInt32(plain[at]) }
         let knownDistance = Token.distance(known)
         let knownLength = Token.length(known)
         var same = 0
-        if length > 0 { same = oracle.bit(p + bucket * 4 + gain, knownDistance == distance ? 1 : 0) }
+        if length > 0 { same = bit(&oracle, p + bucket * 4 + gain, knownDistance == distance ? 1 : 0) }
         var realDistance = distance
         if same == 0 {
             // Rank among the chain's places that match three bytes, nearest first, the predicted one left out.
@@ -258,13 +296,13 @@ final class GenericModel: TokenModel {
         }
         if at - realDistance < historyStart { return UInt32(plain[at]) }
         let longest = max(matchLength(at, at - realDistance, most), 3)
-        let full = oracle.bit(p + 800 + bucket * 2 + same, knownLength == longest ? 1 : 0)
+        let full = bit(&oracle, p + 800 + bucket * 2 + same, knownLength == longest ? 1 : 0)
         if full == 1 { return Token.match(length: min(longest, most), distance: realDistance) }
         var node = 1
         var shift = 8
         while shift > 0 {
             shift &-= 1
-            node = node &<< 1 | oracle.bit(p + 1024 + node, (knownLength &- 3) &>> shift & 1)
+            node = node &<< 1 | bit(&oracle, p + 1024 + node, (knownLength &- 3) &>> shift & 1)
         }
         let value = node &- 256 &+ 3
         return value <= most ? Token.match(length: value, distance: realDistance) : UInt32(plain[at])
@@ -274,13 +312,13 @@ final class GenericModel: TokenModel {
         let wanted = value &+ 1
         let knownSize = 63 &- UInt64(truncatingIfNeeded: max(wanted, 1)).leadingZeroBitCount
         var size = 0
-        while size < 15 && oracle.bit(p + size, size < knownSize ? 1 : 0) == 1 { size &+= 1 }
+        while size < 15 && bit(&oracle, p + size, size < knownSize ? 1 : 0) == 1 { size &+= 1 }
         var result = 1
         var shift = size
         while shift > 0 {
             shift &-= 1
             let context = min(result, 15)
-            result = result &<< 1 | oracle.bit(p + 16 + size * 16 + context, wanted &>> shift & 1)
+            result = result &<< 1 | bit(&oracle, p + 16 + size * 16 + context, wanted &>> shift & 1)
         }
         return result &- 1
     }
@@ -292,7 +330,7 @@ final class GenericModel: TokenModel {
         var shift = 5
         while shift > 0 {
             shift &-= 1
-            node = node &<< 1 | oracle.bit(p + node, knownCode &>> shift & 1)
+            node = node &<< 1 | bit(&oracle, p + node, knownCode &>> shift & 1)
         }
         let code = min(node &- 32, 29)
         let base = Int(DeflateTables.distanceBase[code])
@@ -302,7 +340,7 @@ final class GenericModel: TokenModel {
         while extra > 0 {
             extra &-= 1
             half = 32768
-            value = value &<< 1 | oracle.bit(&half, (known &- base) &>> extra & 1)
+            value = value &<< 1 | oracle.bit(&half, (known &- base) &>> extra & 1, shift: 5)
         }
         return base + value
     }

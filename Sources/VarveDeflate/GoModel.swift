@@ -109,6 +109,7 @@ final class GoModel: TokenModel {
         let most = min(lookahead, 258)
         let enough = min(nice, most)
         var tries = chain
+        var work = 0
         var best = 3
         let scan = plain + position
         var ending = scan[best]
@@ -118,7 +119,7 @@ final class GoModel: TokenModel {
             let text = plain + candidate
             if text[best] == ending {
                 let n = Matching.length(text, scan, most)
-                steps &+= n &>> 4
+                work &+= n &>> 4
                 if n > best && (n > 4 || position &- candidate <= 4096) {
                     best = n
                     found = position &- candidate
@@ -128,7 +129,7 @@ final class GoModel: TokenModel {
             }
             if candidate == lowest { break }
             tries &-= 1
-            steps &+= 1
+            work &+= 1
             var following = Int(previous[candidate & Self.mask])
             if following == candidate &- 1 && lazy && best >= 4 {
                 var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: 0)
@@ -148,6 +149,7 @@ final class GoModel: TokenModel {
             candidate = following
             if candidate < lowest { break }
         }
+        steps &+= work
         if found == 0 { return 0 }
         distance = found
         return best

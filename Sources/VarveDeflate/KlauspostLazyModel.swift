@@ -126,6 +126,7 @@ final class KlauspostLazyModel: TokenModel {
         let most = min(lookahead, 258)
         let enough = min(nice, most)
         var tries = chain
+        var work = 0
         var best = 3
         var found = 0
         var gainWanted = 4
@@ -137,7 +138,7 @@ final class KlauspostLazyModel: TokenModel {
             let text = plain + candidate
             if text[best] == ending {
                 let n = Matching.length(text, scan, most)
-                steps &+= n &>> 4
+                work &+= n &>> 4
                 if n > best {
                     var accepted = true
                     if chain > 100 {
@@ -162,8 +163,9 @@ final class KlauspostLazyModel: TokenModel {
             candidate = Int(previous[candidate & Self.mask])
             if candidate < lowest { break }
             tries &-= 1
-            steps &+= 1
+            work &+= 1
         }
+        steps &+= work
         if found == 0 { return 0 }
         distance = found
         return best
@@ -182,6 +184,7 @@ final class KlauspostLazyModel: TokenModel {
                 continue
             }
             if inputEnd <= at {
+                skips = -1
                 if !holdsByte { return }
                 _ = oracle.next(UInt32(text[at &- 1]), literal: text[at &- 1], limit: 1)
                 holdsByte = false

@@ -214,6 +214,6 @@ final class KlauspostModel: TokenModel {
         @inline(__always)
         mutating func push(_ token: UInt32) {}
         @inline(__always)
-        mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int { value }
+        mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int { value }
     }
 }

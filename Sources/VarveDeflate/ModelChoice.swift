@@ -42,7 +42,8 @@ enum ModelChoice: Equatable {
     var raw: [Int] {
         switch self {
         case .generic(let p): return [0, p.hashBytes, p.depth]
-        case .chain(let p): return [p.gnu ? 2 : 1, p.level, p.memLevel]
+        case .chain(let p):
+            return [p.gnu ? 2 : 1, p.level, p.memLevel | (15 - p.windowBits) << 4 | p.strategy.rawValue << 8]
         case .go(let p): return [3, p.level, 0]
         case .goFast: return [5, 1, 0]
         case .klauspostLazy(let p): return [6, p.level, p.capped ? 1 : 0]
@@ -57,8 +58,13 @@ enum ModelChoice: Equatable {
             guard raw[1] == 3 || raw[1] == 4, raw[2] > 0, raw[2] <= 1 << 16 else { return nil }
             self = .generic(.init(hashBytes: raw[1], depth: raw[2]))
         case 1, 2:
-            guard (1...9).contains(raw[1]), (1...9).contains(raw[2]) else { return nil }
-            self = .chain(.init(level: raw[1], memLevel: raw[2], gnu: raw[0] == 2))
+            guard (1...9).contains(raw[1]), (1...9).contains(raw[2] & 15), raw[2] >> 4 & 15 <= 6,
+                let strategy = ChainModel.Strategy(rawValue: raw[2] >> 8)
+            else { return nil }
+            self = .chain(
+                .init(
+                    level: raw[1], memLevel: raw[2] & 15, gnu: raw[0] == 2, windowBits: 15 - (raw[2] >> 4 & 15),
+                    strategy: strategy))
         case 3:
             guard (2...9).contains(raw[1]) else { return nil }
             self = .go(.init(level: raw[1]))
@@ -89,7 +95,9 @@ enum ModelChoice: Equatable {
         switch self {
         case .generic(let p): return "generic-\(p.hashBytes)-\(p.depth)"
         case .chain(let p):
-            return p.gnu ? "gzip-\(p.level)" : "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
+            if p.gnu { return "gzip-\(p.level)" }
+            return "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
+                + (p.windowBits == 15 ? "" : "-win\(p.windowBits)") + (p.strategy == .usual ? "" : "-\(p.strategy)")
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
         case .klauspostLazy(let p): return "klauspost-\(p.level)" + (p.capped ? "" : "-uncapped")

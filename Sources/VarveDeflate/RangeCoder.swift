@@ -12,10 +12,17 @@ protocol BinaryCoder {
     var size: Int { get }
 
     /// Codes one decision under the adaptive probability at `probability` (of a zero, in 1/65536).
-    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int
+    /// - Parameter shift: How fast it learns: the probability moves by one part in `1 << shift`.
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int
 }
 
 extension BinaryCoder {
+    /// Codes one decision at the usual rate of learning.
+    @inline(__always)
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int {
+        bit(probability, value, shift: 5)
+    }
+
     /// Codes `count` bits (at most 32), each with probability one half, highest first.
     @inline(never)
     mutating func raw(_ count: Int, _ value: Int) -> Int {
@@ -90,16 +97,16 @@ struct BinaryEncoder: BinaryCoder {
     var size: Int { bytes.count &+ pending }
 
     @inline(__always)
-    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int {
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int {
         let p = UInt32(probability.pointee)
         let bound = (range &>> 16) &* p
         if value == 0 {
             range = bound
-            probability.pointee = UInt16(truncatingIfNeeded: p &+ ((65536 &- p) &>> 5) &- (p > 65500 ? 1 : 0))
+            probability.pointee = UInt16(truncatingIfNeeded: p &+ ((65536 &- p) &>> shift) &- (p > 65500 ? 1 : 0))
         } else {
             low &+= UInt64(bound)
             range &-= bound
-            probability.pointee = UInt16(truncatingIfNeeded: p &- (p &>> 5) &+ (p < 36 ? 1 : 0))
+            probability.pointee = UInt16(truncatingIfNeeded: p &- (p &>> shift) &+ (p < 36 ? 1 : 0))
         }
         while range < 1 &<< 24 {
             range &<<= 8
@@ -158,18 +165,18 @@ struct BinaryDecoder: BinaryCoder {
     }
 
     @inline(__always)
-    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int {
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int {
         let p = UInt32(probability.pointee)
         let bound = (range &>> 16) &* p
         let result: Int
         if code < bound {
             range = bound
-            probability.pointee = UInt16(truncatingIfNeeded: p &+ ((65536 &- p) &>> 5) &- (p > 65500 ? 1 : 0))
+            probability.pointee = UInt16(truncatingIfNeeded: p &+ ((65536 &- p) &>> shift) &- (p > 65500 ? 1 : 0))
             result = 0
         } else {
             code &-= bound
             range &-= bound
-            probability.pointee = UInt16(truncatingIfNeeded: p &- (p &>> 5) &+ (p < 36 ? 1 : 0))
+            probability.pointee = UInt16(truncatingIfNeeded: p &- (p &>> shift) &+ (p < 36 ? 1 : 0))
             result = 1
         }
         while range < 1 &<< 24 {

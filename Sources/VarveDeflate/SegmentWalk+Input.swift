@@ -109,7 +109,8 @@ extension SegmentWalk {
             let shown = min(tape.index, Self.scratchCapacity)
             let lastStart = model.position - Token.span(scratch[shown - 1])
             if watch.ends(
-                count, from: from, lastStart: lastStart, recent: scratch, recentCount: shown, first: first) {
+                count, from: from, lastStart: lastStart, recent: scratch, recentCount: shown, first: first)
+            {
                 if end == nil { return true }
                 if model.position >= stop { return !early && !tape.clipped }
                 early = true

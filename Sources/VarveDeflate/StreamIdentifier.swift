@@ -196,6 +196,31 @@ struct StreamPrefix {
         return other <= pieced / 8
     }
 
+    /// What the sample's matches say about zlib's settings; the usual ones where there are too few to say.
+    private func matchFacts() -> (windowBits: Int, strategy: ChainModel.Strategy) {
+        var farthest = 0
+        var shortest = Int.max
+        var matches = 0
+        var literals = 0
+        for case .block(let block) in sample where block.matchCount > 0 {
+            matches += block.matchCount
+            literals += block.tokenCount - block.matchCount
+            for index in block.tokenStart..<(block.tokenStart + block.tokenCount) {
+                let token = tokens.base[index]
+                if !Token.isMatch(token) { continue }
+                farthest = max(farthest, Token.distance(token))
+                shortest = min(shortest, Token.length(token))
+            }
+        }
+        if matches < 100 || literals < 500 { return (15, .usual) }
+        if farthest == 1 { return (15, .runs) }
+        var windowBits = 9
+        while windowBits < 15 && farthest > 1 << windowBits - 262 { windowBits += 1 }
+        // Of less text than four windows it is hardly known how far matches might have reached.
+        if plain.end - start < 4 << windowBits { windowBits = 15 }
+        return (windowBits, shortest > 5 ? .filtered : .usual)
+    }
+
     /// Encoder models worth trying, by family; the family that the blocks look like first.
     private func families() -> [[StreamParameters]] {
         func set(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) -> StreamParameters {
@@ -211,8 +236,14 @@ struct StreamPrefix {
             common = n
             for level in 1...9 where n == 1 << (level + 6) - 1 { memLevel = level }
         }
+        let matches = matchFacts()
         for level in [6, 9, 1, 5, 7, 8, 4, 3, 2] {
-            zlib.append(set(.chain(.init(level: level, memLevel: memLevel, gnu: false)), tokenRule, .zlib))
+            let chain = ChainModel.Parameters(
+                level: level, memLevel: memLevel, gnu: false, windowBits: matches.windowBits,
+                strategy: matches.strategy)
+            zlib.append(set(.chain(chain), tokenRule, .zlib))
+            let usual = ChainModel.Parameters(level: level, memLevel: memLevel, gnu: false)
+            if chain != usual { zlib.append(set(.chain(usual), tokenRule, .zlib)) }
             let rule = BlockRule.gnu(32767, looks: level > 2, ahead: level < 4 ? 0 : 1)
             zlib.append(set(.chain(.init(level: level, memLevel: 8, gnu: true)), rule, .zlib))
             if level > 1 { go.append(set(.go(.init(level: level)), .tokens(16384), .go)) }
@@ -313,7 +344,7 @@ struct StreamPrefix {
         var bestCost = Int.max
         for tree in TreeKind.allCases {
             for hashBytes in [3, 4] {
-                for depth in [16, 128, 1024] {
+                for depth in [1, 4, 16, 128, 1024] {
                     var trial = parameters
                     trial.tree = tree
                     trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))

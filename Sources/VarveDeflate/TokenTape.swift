@@ -17,7 +17,7 @@ protocol TokenOracle {
     /// Takes or stores the token that comes next, when the model itself coded what it is.
     mutating func push(_ token: UInt32)
     /// Codes one decision of the model's own description of a token.
-    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int
     /// Tokens so far.
     var index: Int { get }
 }
@@ -58,7 +58,7 @@ struct VirtualTape: TokenOracle {
     }
 
     @inline(__always)
-    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int { value }
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int { value }
 }
 
 /// The real tokens: known and compared when writing, restored when reading. Departures from the proposals are coded as the
@@ -101,8 +101,8 @@ struct TokenTape<C: BinaryCoder>: TokenOracle {
     }
 
     @inline(__always)
-    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int) -> Int {
-        coder.bit(probability, value)
+    mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int {
+        coder.bit(probability, value, shift: shift)
     }
 
     @inline(__always)

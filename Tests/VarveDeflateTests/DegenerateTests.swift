@@ -18,10 +18,11 @@ struct DegenerateTests {
     }
 
     @Test(
-        "runs are recognised and need no corrections",
+        "runs, small windows and odd strategies are recognised and need no corrections",
         arguments: [
             ("zeros-zlib-6.gz", "zlib-6"), ("runs-zlib-9.gz", "zlib-9"), ("runs-go1.26-9.gz", "go1.26-9"),
-            ("klauspost-level9.gz", "klauspost-9"),
+            ("klauspost-level9.gz", "klauspost-9"), ("zlib-6-window9.gz", "zlib-6-win9"),
+            ("zlib-6-filtered.gz", "zlib-6-filtered"), ("zlib-6-runs.gz", "zlib-6-runs"),
         ])
     func runs(_ name: String, _ encoder: String) throws {
         let (plan, plain, summary) = try take(name)

@@ -147,7 +147,12 @@ struct FuzzDriver {
         let model: ModelChoice
         switch random.next() % 8 {
         case 0: model = .generic(.init(hashBytes: 3 + level(0...1), depth: level(1...40)))
-        case 1, 2: model = .chain(.init(level: level(1...9), memLevel: level(1...9), gnu: level(0...1) == 1))
+        case 1, 2:
+            let strategies: [ChainModel.Strategy] = [.usual, .usual, .filtered, .runs]
+            model = .chain(
+                .init(
+                    level: level(1...9), memLevel: level(1...9), gnu: level(0...1) == 1, windowBits: level(9...15),
+                    strategy: strategies[level(0...3)]))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
         case 5: model = .klauspostLazy(.init(level: level(7...9), capped: level(0...1) == 1))
