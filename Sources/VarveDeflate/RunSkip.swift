@@ -32,15 +32,15 @@ enum RunSkip {
     static func skip(
         _ plain: UnsafePointer<UInt8>, _ position: Int, most: Int, enough: Int, lowest: Int, _ search: inout Search
     ) -> Bool {
+        let first = search.candidate &- 1
+        let room = min(search.tries, first &- lowest &+ 1)
+        if room <= 0 { return false }
         let scan = plain + position
         let byte = scan[0]
-        let first = search.candidate &- 1
         let text = plain + first
         guard most >= 3, scan[1] == byte, scan[2] == byte, text[0] == byte, text[1] == byte, text[2] == byte else {
             return false
         }
-        let room = min(search.tries, first &- lowest &+ 1)
-        if room <= 0 { return false }
         let wanted = forward(scan, byte, most)
         let left = forward(text, byte, wanted &+ 1)
         if left == wanted { return false }
