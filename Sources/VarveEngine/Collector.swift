@@ -40,9 +40,12 @@ final class Collector {
     }
 
     func run() throws(VarveError) -> CollectReport {
-        note("looking for names", 0, 0)
         core.sweeps.collectionBegan()
         defer { core.sweeps.collectionEnded() }
+        note("looking for names", 0, 0)
+        // A manifest whose body ran before names were noted may still wait for its commit: what is read from here on
+        // has to show it.
+        try core.commitBlocking { _ in }
         try sweepRepositories()
         try did(.linksRemoved)
         try sweepBlobs()

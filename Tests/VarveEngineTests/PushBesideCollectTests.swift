@@ -5,6 +5,7 @@ import Dispatch
 import NIOConcurrencyHelpers
 import Testing
 import VarveDrivers
+import VarveIndex
 import VarveModel
 import VarveTestKit
 
@@ -94,6 +95,39 @@ struct PushBesideCollectTests {
             _ = try await push
             faults.observe(nil)
             #expect(try await store.bytes(of: digest, in: name("other")) == layer)
+            #expect(try await store.verify().damage == [])
+        }
+    }
+
+    @Test("the blobs of a manifest whose commit was under way when the collection began stay linked")
+    func committing() async throws {
+        let layer = layer(953)
+        let files = ImageStore()
+        try await files.with { store in
+            let repository = try name("app")
+            // The repository is one whose manifests say what it holds.
+            _ = try await store.pushImage(repository, tag("old"), layers: [Array("another".utf8)])
+            let digest = try await store.put(layer, in: repository)
+            let (running, note) = AsyncStream<Void>.makeStream()
+            let began = DispatchSemaphore(value: 0)
+            let manifest = try sha(Array("{}".utf8))
+            async let committed: Void = store.core.commit { [core = store.core] transaction in
+                core.sweeps.names([manifest, digest])
+                try transaction.putInlineBlob(manifest, bytes: Array("{}".utf8), landedAt: now())
+                var row = ManifestRow(mediaType: "application/vnd.oci.image.manifest.v1+json", size: 2)
+                row.references = [ManifestRow.Reference(digest: digest, kind: .blob)]
+                row.pushedAt = now()
+                try transaction.putManifest(manifest, in: repository, row, referrer: nil)
+                note.yield()
+                // The committer's thread, which may block.
+                began.wait()
+            }
+            for await _ in running { break }
+            _ = try await store.collect(graceSeconds: 0) { progress in
+                if progress.activity == "looking for names" { began.signal() }
+            }
+            try await committed
+            #expect(try await store.bytes(of: digest, in: repository) == layer)
             #expect(try await store.verify().damage == [])
         }
     }
