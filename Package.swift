@@ -132,7 +132,7 @@ let package = Package(
             ]),
         tests("VarveOCI", ["VarveModel"]),
         tests("VarveS3", ["VarveModel", "VarveDrivers", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging]),
-        tests("VarveHTTP", [nioCore, nioEmbedded, nioHTTP1, logging]),
+        tests("VarveHTTP", [nioCore, nioPosix, nioEmbedded, nioHTTP1, logging]),
         tests(
             "VarveRegistry",
             ["VarveModel", "VarveEngine", "VarveOCI", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),

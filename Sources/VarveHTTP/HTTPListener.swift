@@ -16,6 +16,7 @@ package struct HTTPListener: Sendable {
     let logger: Logger
     let drain = Drain()
     let receivers: ReceiveShare
+    let localPeer = LocalPeer()
 
     package init(api: any HTTPAPI, settings: HTTPSettings, logger: Logger) {
         self.api = api
@@ -88,6 +89,10 @@ package struct HTTPListener: Sendable {
 
     private func bootstrap() -> ServerBootstrap {
         ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .serverChannelInitializer { [localPeer] channel in
+                localPeer.prepare(listener: channel)
+                return channel.eventLoop.makeSucceededVoidFuture()
+            }
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
@@ -107,7 +112,7 @@ package struct HTTPListener: Sendable {
             }
         }
         return channel.eventLoop.makeCompletedFuture {
-            LocalPeer.tune(channel)
+            localPeer.tune(channel)
             if channel.remoteAddress?.port != nil {
                 try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
             }
