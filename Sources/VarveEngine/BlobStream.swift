@@ -43,6 +43,8 @@ public final class BlobStream: Sendable {
         var given = 0
         /// What the reader was told: behind a piece that is missing comes nothing.
         var failure: VarveError?
+        /// Held from the first piece to the last by those whose making takes much memory.
+        var place: StreamPlaces.Place?
     }
     private let ahead = NIOLockedValueBox(Ahead())
 
@@ -62,12 +64,22 @@ public final class BlobStream: Sendable {
         do throws(VarveError) {
             return try await nextPiece()
         } catch {
-            ahead.withLockedValue { $0.failure = error }
+            ahead.withLockedValue { ahead in
+                ahead.failure = error
+                ahead.place = nil
+            }
             throw error
         }
     }
 
     private func nextPiece() async throws(VarveError) -> ByteBuffer? {
+        if rebuild is ZstdRebuild, ahead.withLockedValue({ $0.started == 0 }) {
+            let place = try await core.zstdPlaces.take()
+            ahead.withLockedValue { ahead in
+                ahead.place = place
+                ahead.started = 1
+            }
+        }
         startMore()
         let (running, index) = ahead.withLockedValue { ahead in
             ahead.given += 1
@@ -91,7 +103,7 @@ public final class BlobStream: Sendable {
                 try deflate.leaving(piece, isLast: index + 1 == deflate.pieceCount)
             }
         }
-        if piece != nil { startMore() }
+        if piece != nil { startMore() } else { ahead.withLockedValue { $0.place = nil } }
         return piece
     }
 

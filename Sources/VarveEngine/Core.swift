@@ -38,6 +38,8 @@ final class Core: Sendable {
     /// Makes compressed blobs again: as many segments at a time as there are cores, whoever asks.
     let rebuilders: BlockingPool
     let coreCount: Int
+    /// For readers of zstd layers, each of whom holds a window and models: about 25 MB.
+    let zstdPlaces: StreamPlaces
     private let lock: NIOLockedValueBox<File?>
     /// Set by a collection: much of the index may be free pages, which closing gives back.
     let compactsIndex = NIOLockedValueBox(false)
@@ -88,6 +90,7 @@ final class Core: Sendable {
         workers = BlockingPool(threads: workerCount)
         rebuilders = BlockingPool(threads: cores)
         coreCount = cores
+        zstdPlaces = StreamPlaces(max(4, 2 * cores))
         landing = Landing(files: files)
         packs = PackStore(files: files, environment: environment, frameCacheBytes: settings.frameCacheBytes)
         cache = HotCache(budget: settings.cacheBudget)

@@ -12,7 +12,8 @@ import VarveZstd
 ///
 /// A frame can only be made from its beginning: a range in the middle costs as much time as all of its frame up to there, but
 /// not its memory, and the first bytes of a whole blob come with the first block. The frame's models and its window of text,
-/// some tens of megabytes, belong to the reader; they are made at the first piece.
+/// some tens of megabytes, belong to the reader; they are made at the first piece, and BlobStream lets only so many readers
+/// have them at once.
 final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a time, see BlobStream
     private static let pieceBytes = 1 << 20
 

@@ -61,6 +61,36 @@ struct ZstdTests {
         await store.close()
     }
 
+    @Test("more readers at once than may hold a window: each gets all of it")
+    func manyReaders() async throws {
+        let layer = try ZstdFiles.bytes(ZstdFiles.names[1])
+        let fixture = StoreFixture()
+        defer { fixture.remove() }
+        let store = try await fixture.open()
+        let repository = try repository()
+        // Settled alone, so few bytes would save nothing.
+        _ = try await store.put(try ZstdFiles.plain(layer), in: repository)
+        try await store.settle(evict: true)
+        let digest = try await store.put(layer, in: repository)
+        try await store.settle(evict: true)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<40 {
+                group.addTask { try await store.bytes(of: digest, in: repository) == layer }
+            }
+            for try await same in group { #expect(same) }
+        }
+        // Readers that leave in the middle leave their places.
+        for _ in 0..<40 {
+            guard case .stream(let stream) = try await store.openBlob(digest, in: repository) else {
+                Issue.record("the blob is not made again")
+                break
+            }
+            #expect(try await stream.next() != nil)
+        }
+        #expect(try await store.bytes(of: digest, in: repository) == layer)
+        await store.close()
+    }
+
     @Test("several frames, bytes behind the end, a file cut short, damage inside: the same bytes, settled or raw")
     func odd() async throws {
         let one = try ZstdFiles.bytes(ZstdFiles.names[0])
