@@ -126,9 +126,11 @@ extension Core {
         }
     }
 
-    /// The spool file that the object is, from its first byte to its last.
+    /// The spool file that the object is, from its first byte to its last, for good: a part that comes late may still be
+    /// written behind the others of its upload, and a raw file is as long as its blob.
     private func wholeFile(_ row: ObjectRow) throws(VarveError) -> SpoolID? {
-        guard row.extents.count == 1, case .spool(let id, 0, let length)? = row.extents.first else { return nil }
+        guard row.extents.count == 1, case .spool(let id, 0, let length)? = row.extents.first, !spool.mayGrow(id)
+        else { return nil }
         do throws(DriverError) {
             return try files.length(of: StoreLayout.spool(id)) == length ? id : nil
         } catch {

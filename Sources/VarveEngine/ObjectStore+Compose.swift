@@ -111,7 +111,7 @@ extension Core {
             plan.promised = nil
         } else if inline.count > Store.rowBytesMax {
             let file = try writing { () throws(DriverError) in
-                let file = try spool.create()
+                let file = try spool.create(isShared: false)
                 var failure: DriverError?
                 inline.withUnsafeBytes { bytes in
                     do throws(DriverError) { try file.file.write(bytes, at: 0) } catch { failure = error }

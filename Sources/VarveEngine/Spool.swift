@@ -30,6 +30,8 @@ final class Spool: Sendable {
         var watched: Set<SpoolID> = []
         /// Files that the parts of one upload are written to, one behind the other, while nobody writes to them.
         var idle: [String: (file: SpoolFile, end: UInt64, use: UInt64)] = [:]
+        /// Files to which more may be written behind what objects have of them.
+        var growing: Set<SpoolID> = []
         var clock: UInt64 = 0
         /// When idle uploads were last looked for, milliseconds since 1970.
         var uploadsSwept: UInt64 = 0
@@ -50,13 +52,22 @@ final class Spool: Sendable {
     }
 
     /// A new file, pinned until the `SpoolFile` goes.
-    func create() throws(DriverError) -> SpoolFile {
+    /// - Parameter isShared: Whether several objects are to be written to it, one behind the other.
+    func create(isShared: Bool) throws(DriverError) -> SpoolFile {
         let bytes = randomBytes(16)
         let id = bytes.withUnsafeBytes { $0.loadUnaligned(as: SpoolID.self) }
         let file = try files.open(StoreLayout.spool(id), .create)
-        state.withLockedValue { _ = $0.watched.insert(id) }
-        return SpoolFile(id: id, file: file, pin: pin([id]))
+        state.withLockedValue { state in
+            state.watched.insert(id)
+            if isShared { state.growing.insert(id) }
+        }
+        return SpoolFile(id: id, file: file, pin: pin([id]), spool: self)
     }
+
+    /// Whether a file may yet become longer. Once it may not, it never may again: nobody opens one anew to write to it.
+    func mayGrow(_ id: SpoolID) -> Bool { state.withLockedValue { $0.growing.contains(id) } }
+
+    fileprivate func closed(_ id: SpoolID) { state.withLockedValue { _ = $0.growing.remove(id) } }
 
     /// Keeps files from going until the pin goes.
     func pin(_ ids: some Sequence<SpoolID>) -> SpoolPin {
@@ -192,13 +203,17 @@ final class SpoolFile: Sendable {
     let id: SpoolID
     let file: File
     private let pin: SpoolPin
+    private let spool: Spool
     private let isNamed = NIOLockedValueBox(false)
 
-    fileprivate init(id: SpoolID, file: File, pin: SpoolPin) {
+    fileprivate init(id: SpoolID, file: File, pin: SpoolPin, spool: Spool) {
         self.id = id
         self.file = file
         self.pin = pin
+        self.spool = spool
     }
+
+    deinit { spool.closed(id) }
 
     /// Makes what was written and, the first time, the file's name durable.
     func sync(in files: FileSystem) throws(DriverError) {

@@ -109,7 +109,7 @@ final class StoreWriter: ObjectWriter {
                 if let upload, let idle = core.spool.takeIdle(upload) {
                     (opened, position) = idle
                 } else {
-                    opened = try core.spool.create()
+                    opened = try core.spool.create(isShared: upload != nil)
                 }
                 file = opened
                 state.withLockedValue { state in

@@ -174,6 +174,40 @@ struct ObjectAdoptionTests {
         await store.close()
     }
 
+    @Test("a part that is still being written behind a layer's bytes does not lengthen the blob")
+    func latePart() async throws {
+        let rig = try ObjectRig()
+        let store = try await rig.open()
+        let layer = FileTree(1461, files: 30, averageBytes: 30_000).tar
+        let digest = VarveTestKit.digest(of: layer)
+        let target = try rig.blobAddress(digest)
+        let upload = UploadName(startingAt: 1, key: target.key)
+        let record = ObjectAddress(rig.bucket, upload.uploadKey, in: .uploads)
+        _ = try await store.put(ByteBuffer(), to: record, attributes: ObjectAttributes())
+        let part = ObjectAddress(rig.bucket, try #require(upload.partKey(1)), in: .parts)
+        let first = try await store.writer(for: part, resuming: false)
+        try await first.append(ByteBuffer(bytes: layer))
+        _ = try await first.commit(ObjectAttributes(), condition: WriteCondition(upload: record))
+        let late = try await store.writer(
+            for: ObjectAddress(rig.bucket, try #require(upload.partKey(2)), in: .parts), resuming: false)
+        _ = try await store.compose(
+            [ObjectPiece(part)], to: target, attributes: ObjectAttributes(),
+            condition: WriteCondition(upload: record), removing: [])
+        try await late.append(ByteBuffer(repeating: 7, count: 600_000))
+        #expect(await rig.spoolFiles(of: store).count == 1, "both are in one file")
+        try await store.settle(evict: false)
+        try await late.append(ByteBuffer(repeating: 7, count: 600_000))
+        await late.cancel()
+        try await store.delete([part, record])
+        #expect(try await store.blob(digest, in: nil).size == UInt64(layer.count))
+        #expect(try await rig.bytes(target, of: store) == layer)
+        try await store.settle(evict: true)
+        #expect(try await store.stats().rawReasons == [:])
+        #expect(try await rig.bytes(target, of: store) == layer)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
     @Test("a layer in many pieces is copied into a blob, and small objects are blobs at once")
     func pieces() async throws {
         let rig = try ObjectRig()
