@@ -177,7 +177,7 @@ struct ObjectAdoptionTests {
     @Test("a part that is still being written behind a layer's bytes does not lengthen the blob")
     func latePart() async throws {
         let rig = try ObjectRig()
-        let store = try await rig.open()
+        let store = try await rig.open { $0.cacheBudget = .bytes(.max) }
         let layer = FileTree(1461, files: 30, averageBytes: 30_000).tar
         let digest = VarveTestKit.digest(of: layer)
         let target = try rig.blobAddress(digest)
@@ -193,10 +193,12 @@ struct ObjectAdoptionTests {
         _ = try await store.compose(
             [ObjectPiece(part)], to: target, attributes: ObjectAttributes(),
             condition: WriteCondition(upload: record), removing: [])
-        try await late.append(ByteBuffer(repeating: 7, count: 600_000))
-        #expect(await rig.spoolFiles(of: store).count == 1, "both are in one file")
+        // Adopted, and kept raw beside its chunks.
         try await store.settle(evict: false)
         try await late.append(ByteBuffer(repeating: 7, count: 600_000))
+        #expect(await rig.spoolFiles(of: store).count == 1, "both parts are in one file")
+        #expect(try await store.blob(digest, in: nil).isRaw)
+        #expect(try await store.verify().damage == [])
         await late.cancel()
         try await store.delete([part, record])
         #expect(try await store.blob(digest, in: nil).size == UInt64(layer.count))
