@@ -62,8 +62,7 @@ struct ServeVerbTests {
     func warning() async throws {
         let server = try await RunningServer(["--store", store, "--listen", "0.0.0.0:0"])
         #expect(try await server.stop(SIGTERM) == 0)
-        let errors = String(decoding: server.directory.read("err") ?? [], as: UTF8.self)
-        #expect(errors.contains("no authentication and no TLS"))
+        #expect(server.errors.contains("no authentication and no TLS"))
     }
 }
 
@@ -71,14 +70,16 @@ struct ServeVerbTests {
 final class RunningServer: Sendable {
     let process: Process
     let port: Int
+    /// Where it serves S3; nil if it does not.
+    let s3Port: Int?
     let directory = TemporaryDirectory()
     private let ended: AsyncStream<Int32>
 
-    init(_ arguments: [String]) async throws {
+    init(_ arguments: [String], environment: [String: String] = [:]) async throws {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: TestTool.path)
         process.arguments = ["serve"] + arguments
-        process.environment = [:]
+        process.environment = environment
         let pipe = Pipe()
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = pipe
@@ -91,23 +92,43 @@ final class RunningServer: Sendable {
         try process.run()
         self.process = process
         self.ended = ended
-        // One line and no more is what is promised; the end of the stream means that it went away instead.
-        let reading = pipe.fileHandleForReading
-        let line = await withCheckedContinuation { (continuation: CheckedContinuation<String, Never>) in
-            Thread.detachNewThread {
-                var bytes: [UInt8] = []
-                var byte: UInt8 = 0
-                while read(reading.fileDescriptor, &byte, 1) == 1, byte != 10 { bytes.append(byte) }
-                continuation.resume(returning: String(decoding: bytes, as: UTF8.self))
-            }
+        // These lines and no more are what is promised; the end of the stream means that it went away instead.
+        let lines = await Self.lines(pipe.fileHandleForReading, through: "listening on ")
+        func port(_ prefix: String) -> Int? {
+            lines.first { $0.hasPrefix(prefix) }.flatMap { Int($0.split(separator: ":").last ?? "") }
         }
-        guard line.hasPrefix("listening on http://"), let port = Int(line.split(separator: ":").last ?? "") else {
+        guard let number = port("listening on http://") else {
             process.terminate()
             let errors = String(decoding: directory.read("err") ?? [], as: UTF8.self)
-            throw ToolError(.failed, "the server said '\(line)' and: \(errors)")
+            throw ToolError(.failed, "the server said \(lines) and: \(errors)")
         }
-        self.port = port
+        self.port = number
+        s3Port = port("serving S3 on http://")
     }
+
+    /// Lines up to the one that begins with `last`, or to the end.
+    private static func lines(_ reading: FileHandle, through last: String) async -> [String] {
+        await withCheckedContinuation { (continuation: CheckedContinuation<[String], Never>) in
+            Thread.detachNewThread {
+                var lines: [String] = []
+                var bytes: [UInt8] = []
+                var byte: UInt8 = 0
+                while read(reading.fileDescriptor, &byte, 1) == 1 {
+                    guard byte == 10 else {
+                        bytes.append(byte)
+                        continue
+                    }
+                    lines.append(String(decoding: bytes, as: UTF8.self))
+                    if lines.last?.hasPrefix(last) == true { break }
+                    bytes = []
+                }
+                continuation.resume(returning: lines)
+            }
+        }
+    }
+
+    /// What it has written to standard error.
+    var errors: String { String(decoding: directory.read("err") ?? [], as: UTF8.self) }
 
     /// Sends a signal and waits for the end; the exit status.
     func stop(_ signal: CInt) async throws -> Int32 {

@@ -58,7 +58,9 @@ public struct S3Credentials: Sendable {
                 var names: [BucketName] = []
                 for text in fields[2].split(separator: ",", omittingEmptySubsequences: false) {
                     guard let name = BucketName(text) else {
-                        throw VarveError(.invalidArgument, "line \(index + 1): '\(text)' is no name for a bucket")
+                        // Not said which: it may be the rest of a secret with a blank in it.
+                        throw VarveError(
+                            .invalidArgument, "line \(index + 1) has no names of buckets in its third field")
                     }
                     names.append(name)
                 }

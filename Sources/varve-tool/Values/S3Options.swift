@@ -37,10 +37,23 @@ struct S3Options: ParsableArguments {
             }
             return
         }
+        if let domain, !Self.isHostName(domain) {
+            throw ValidationError("--s3-domain takes the name of a host, like s3.example.org, not '\(domain)'.")
+        }
         for name in bucketNames where BucketName(name) == nil {
             throw ValidationError(
                 "'\(name)' is no name for a bucket: 3 to 63 of a-z, 0-9, '.' and '-', with a letter or digit at both ends."
             )
+        }
+    }
+
+    /// Labels of letters, digits and hyphens with dots between them: no port, no address, no dot at the ends.
+    private static func isHostName(_ text: String) -> Bool {
+        text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+            !label.isEmpty && label.utf8.count <= 63
+                && label.utf8.allSatisfy {
+                    (0x61...0x7A).contains($0 | 0x20) || (0x30...0x39).contains($0) || $0 == 0x2D
+                }
         }
     }
 

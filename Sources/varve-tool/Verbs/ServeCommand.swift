@@ -108,6 +108,11 @@ struct ServeCommand: AsyncParsableCommand {
         }
         // Before the store is opened: a start that is refused makes nothing.
         let s3Settings = try s3.settings()
+        if let address = s3.listen, !address.isLoopback {
+            Output.note(
+                "\(address) may be reached from other machines, and there is no TLS there yet: S3 requests must be "
+                    + "signed, but all that is written and read passes in the clear")
+        }
         let engine: Store
         do {
             engine = try await Store.open(at: store.path, settings: storeSettings, logger: logger)
