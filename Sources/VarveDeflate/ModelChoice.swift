@@ -81,12 +81,13 @@ enum ModelChoice: Equatable {
 
     func makeWalk(_ parameters: StreamParameters) -> any SegmentCoding {
         switch self {
-        case .generic(let p): return SegmentWalk(parameters: parameters, model: GenericModel(p))
-        case .chain(let p): return SegmentWalk(parameters: parameters, model: ChainModel(p))
-        case .go(let p): return SegmentWalk(parameters: parameters, model: GoModel(p))
-        case .goFast: return SegmentWalk(parameters: parameters, model: GoFastModel())
-        case .klauspostLazy(let p): return SegmentWalk(parameters: parameters, model: KlauspostLazyModel(p))
-        case .klauspost(let p): return SegmentWalk(parameters: parameters, model: KlauspostModel(p))
+        case .generic(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: GenericModel(p)))
+        case .chain(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ChainModel(p)))
+        case .go(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoModel(p)))
+        case .goFast: return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoFastModel()))
+        case .klauspostLazy(let p):
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostLazyModel(p)))
+        case .klauspost(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostModel(p)))
         }
     }
 

@@ -65,3 +65,72 @@ protocol SegmentCoding: AnyObject {
         geometry: SegmentGeometry, into sink: BitSink, expected: Int
     ) throws(DeflateError)
 }
+
+/// A ``SegmentWalk`` whose machine code is made for its model.
+///
+/// A generic class that is only known by a protocol runs code that asks at every token which model and which coder it has: a
+/// third of the time. Closures made where the model is named call code for just that one.
+final class SpecializedWalk: SegmentCoding {
+    /// What ``SegmentCoding/write(_:plain:plainOrigin:geometry:tokens:endings:effort:)`` takes.
+    private struct Writing {
+        let elements: ArraySlice<StreamElement>
+        let plain: UnsafePointer<UInt8>
+        let plainOrigin: Int
+        let geometry: SegmentGeometry
+        let tokens: UnsafeMutablePointer<UInt32>
+        let endings: ArraySlice<Int>
+        let effort: Effort
+    }
+    /// What ``SegmentCoding/read(blocks:tokens:plain:geometry:into:expected:)`` takes.
+    private struct Reading {
+        let blocks: UnsafeBufferPointer<UInt8>
+        let tokens: UnsafeBufferPointer<UInt8>
+        let plain: UnsafePointer<UInt8>
+        let geometry: SegmentGeometry
+        let sink: BitSink
+        let expected: Int
+    }
+
+    private let walk: any SegmentCoding
+    private let writing: (Writing) -> (blocks: [UInt8], tokens: [UInt8])
+    private let reading: (Reading) throws(DeflateError) -> Void
+
+    @inline(__always)
+    init<Model: TokenModel>(_ walk: SegmentWalk<Model>) {
+        self.walk = walk
+        writing = {
+            walk.write(
+                $0.elements, plain: $0.plain, plainOrigin: $0.plainOrigin, geometry: $0.geometry, tokens: $0.tokens,
+                endings: $0.endings, effort: $0.effort)
+        }
+        reading = { (input) throws(DeflateError) in
+            try walk.read(
+                blocks: input.blocks, tokens: input.tokens, plain: input.plain, geometry: input.geometry,
+                into: input.sink, expected: input.expected)
+        }
+    }
+
+    var steps: Int { walk.steps }
+    var corrections: Int { walk.corrections }
+    var unrepresentable: Bool { walk.unrepresentable }
+    var gaveUp: GaveUp? { walk.gaveUp }
+
+    func write(
+        _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,
+        tokens: UnsafeMutablePointer<UInt32>, endings: ArraySlice<Int>, effort: Effort
+    ) -> (blocks: [UInt8], tokens: [UInt8]) {
+        writing(
+            Writing(
+                elements: elements, plain: plain, plainOrigin: plainOrigin, geometry: geometry, tokens: tokens,
+                endings: endings, effort: effort))
+    }
+
+    func read(
+        blocks: UnsafeBufferPointer<UInt8>, tokens: UnsafeBufferPointer<UInt8>, plain: UnsafePointer<UInt8>,
+        geometry: SegmentGeometry, into sink: BitSink, expected: Int
+    ) throws(DeflateError) {
+        try reading(
+            Reading(
+                blocks: blocks, tokens: tokens, plain: plain, geometry: geometry, sink: sink, expected: expected))
+    }
+}
