@@ -38,7 +38,7 @@ final class HeaderCoder {
         let p = probabilities.base
         // The lengths: predicted literal codes at 0, distance codes at 320.
         (predicted).update(repeating: 0, count: 640)
-        let literalGuess = max(builder.build(kind, literalCounts, 286, maxBits: 15, into: predicted), 257)
+        let literalGuess = max(builder.build(kind, literalCounts, 286, maxBits: kind.literalBits, into: predicted), 257)
         var any = false
         for symbol in 0..<30 where distanceCounts[symbol] != 0 { any = true }
         if kind == .go && !any { distanceCounts[0] = 1 }
@@ -152,7 +152,7 @@ enum RunLengths {
             // Literal and distance lengths are two lists; a run of a new length spends one plain code first.
             zlibRuns(header.lengths[0..<header.literalCount], &result)
             zlibRuns(header.lengths[header.literalCount...], &result)
-        case .go:
+        case .go, .libdeflate, .libdeflateOld:
             goRuns(header.lengths, &result)
         }
         return result

@@ -9,6 +9,7 @@ enum ModelChoice: Equatable {
     case goFast
     case klauspostLazy(KlauspostLazyModel.Parameters)
     case klauspost(KlauspostModel.Parameters)
+    case libdeflate(LibdeflateModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -25,6 +26,7 @@ enum ModelChoice: Equatable {
         case .go(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
         case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
         case .klauspostLazy: return .tokens(66_000, text: 32768)
+        case .libdeflate: return .tokens(0, text: 32768)
         }
     }
 
@@ -34,6 +36,7 @@ enum ModelChoice: Equatable {
         case .chain(let p) where p.level > 7: return 256 << 10
         case .go(let p) where p.level > 7: return 256 << 10
         case .klauspostLazy(let p) where p.level > 8: return 384 << 10
+        case .libdeflate(let p) where p.level > 7: return 512 << 10
         default: return DeflateAnalyzer.segmentTarget
         }
     }
@@ -48,6 +51,7 @@ enum ModelChoice: Equatable {
         case .goFast: return [5, 1, 0]
         case .klauspostLazy(let p): return [6, p.level, p.capped ? 1 : 0]
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
+        case .libdeflate(let p): return [9, p.level, 0]
         }
     }
 
@@ -75,6 +79,9 @@ enum ModelChoice: Equatable {
         case 6:
             guard (7...9).contains(raw[1]), raw[2] <= 1 else { return nil }
             self = .klauspostLazy(.init(level: raw[1], capped: raw[2] == 1))
+        case 9:
+            guard (1...9).contains(raw[1]) else { return nil }
+            self = .libdeflate(.init(level: raw[1]))
         default: return nil
         }
     }
@@ -88,6 +95,9 @@ enum ModelChoice: Equatable {
         case .klauspostLazy(let p):
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostLazyModel(p)))
         case .klauspost(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostModel(p)))
+        case .libdeflate(let p):
+            if p.level == 1 { return SegmentWalk(parameters: parameters, model: LibdeflateFastModel()) }
+            return SegmentWalk(parameters: parameters, model: LibdeflateModel(p))
         }
     }
 
@@ -101,6 +111,7 @@ enum ModelChoice: Equatable {
                 + (p.windowBits == 15 ? "" : "-win\(p.windowBits)") + (p.strategy == .usual ? "" : "-\(p.strategy)")
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
+        case .libdeflate(let p): return "libdeflate-\(p.level)"
         case .klauspostLazy(let p): return "klauspost-\(p.level)" + (p.capped ? "" : "-uncapped")
         case .klauspost(let p):
             switch p.era {

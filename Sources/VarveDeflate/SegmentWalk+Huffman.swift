@@ -27,7 +27,7 @@ extension SegmentWalk {
                 break
             }
         }
-        if isEmpty { headerTokens = 0 }
+        if isEmpty { headerTokens = 0 } else { model.endBlock() }
         return finishHuffman(&coder, tape.tokens + tokensFrom, headerTokens, tape.index - tokensFrom, block, kind, sink)
     }
 
@@ -152,7 +152,7 @@ extension SegmentWalk {
             model.run(&tape, maxTokens: most, stopAt: stop, inputEnd: inputEnd)
             if tape.index == before { return false }
             let lastStart = model.position - Token.span(tape.tokens[tape.index - 1])
-            let ends = watch.ends(
+            let ends = endsBlock(
                 tape.index - tokensFrom, from: from, lastStart: lastStart, recent: tape.tokens + before,
                 recentCount: tape.index - before, first: count == 0)
             if ends {
@@ -184,19 +184,7 @@ extension SegmentWalk {
             }
             return true
         }
-        literalCounts.update(repeating: 0, count: 288)
-        distanceCounts.update(repeating: 0, count: 32)
-        let table = DeflateTables.shared
-        for index in 0..<headerTokens {
-            let token = tokens[index]
-            if token < 512 {
-                literalCounts[Int(token & 255)] &+= 1
-            } else {
-                literalCounts[257 &+ Int(table.lengthCode[Int(token & 511)])] &+= 1
-                distanceCounts[table.distanceCode(of: Int(token &>> 9))] &+= 1
-            }
-        }
-        literalCounts[256] = 1
+        TokenCounts.fill(tokens, headerTokens, literals: literalCounts, distances: distanceCounts)
         let header = headers.code(
             &coder, block?.header, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
         if let sink {

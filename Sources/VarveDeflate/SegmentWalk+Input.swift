@@ -50,12 +50,12 @@ extension SegmentWalk {
         if !isEmpty {
             codeInputEnd(&coder)
             if C.isWriting {
-                let asRule = runVirtual(to: at + count)
+                let asRule = runVirtual(to: at + count, isStored: true)
                 _ = coder.bit(p + 58, asRule ? 1 : 0)
                 if !asRule { _ = coder.number(p + 320 + 256, count) }
             } else {
                 if coder.bit(p + 58, 0) == 1 {
-                    _ = runVirtual(to: nil)
+                    _ = runVirtual(to: nil, isStored: true)
                     count = model.position - at
                 } else {
                     count = coder.number(p + 320 + 256, 0)
@@ -65,6 +65,7 @@ extension SegmentWalk {
                 if count <= 0 || count > 65535 || count > geometry.end - at { return false }
             }
             at += count
+            if count < Self.storedMost || model.isBetweenBlocks { model.endBlock() }
         } else {
             count = 0
         }
@@ -77,9 +78,22 @@ extension SegmentWalk {
         return true
     }
 
+    /// No stored block is longer.
+    private static var storedMost: Int { 65535 }
+
+    /// Whether the encoder ends its block after `count` tokens, as ``BlockRuleWatch`` or the model has it.
+    @inline(__always)
+    func endsBlock(
+        _ count: Int, from: Int, lastStart: Int, recent: UnsafePointer<UInt32>, recentCount: Int, first: Bool
+    ) -> Bool {
+        if case .model = parameters.rule { return model.isBetweenBlocks }
+        return watch.ends(
+            count, from: from, lastStart: lastStart, recent: recent, recentCount: recentCount, first: first)
+    }
+
     /// Runs the model without the stream's tokens to `end`, or to where its own rule ends the block.
     /// - Returns: Whether the rule ends the block where it ended.
-    func runVirtual(to end: Int?) -> Bool {
+    func runVirtual(to end: Int?, isStored: Bool = false) -> Bool {
         var tape = VirtualTape(scratch, capacity: Self.scratchCapacity)
         let from = at
         if case .plain(let size) = parameters.rule {
@@ -97,7 +111,9 @@ extension SegmentWalk {
         // A block that goes on over what was taken for the end of the input: there was none.
         let exceeds = (end ?? 0) > inputEnd
         if exceeds { inputEnd = geometry.available }
-        let stop = end ?? min(geometry.end, inputEnd)
+        var ruleEnd = inputEnd
+        if isStored, case .model = parameters.rule { ruleEnd = min(inputEnd, from + Self.storedMost) }
+        let stop = end ?? min(geometry.end, ruleEnd)
         var count = 0
         var early = exceeds
         while model.position < stop {
@@ -108,14 +124,12 @@ extension SegmentWalk {
             count += tape.index
             let shown = min(tape.index, Self.scratchCapacity)
             let lastStart = model.position - Token.span(scratch[shown - 1])
-            if watch.ends(
-                count, from: from, lastStart: lastStart, recent: scratch, recentCount: shown, first: first)
-            {
+            if endsBlock(count, from: from, lastStart: lastStart, recent: scratch, recentCount: shown, first: first) {
                 if end == nil { return true }
-                if model.position >= stop { return !early && !tape.clipped }
+                if model.position >= stop { return !early && (!tape.clipped || stop == ruleEnd && ruleEnd < inputEnd) }
                 early = true
             }
         }
-        return !early && !tape.clipped && model.position == inputEnd
+        return !early && model.position == ruleEnd && (!tape.clipped || ruleEnd < inputEnd)
     }
 }

@@ -268,7 +268,22 @@ struct StreamPrefix {
             }
             result.insert(pieced, at: 0)
         }
+        if let libdeflate = libdeflateFamily() {
+            // Go's codes are often the same, but its blocks are of one size.
+            result.insert(libdeflate, at: common == 0 && !looksPieced() ? 0 : result.count)
+        }
         return result
+    }
+
+    /// libdeflate's models, if the codes look like its.
+    private func libdeflateFamily() -> [StreamParameters]? {
+        let evidence = TreeEvidence.of(
+            elements, tokens: UnsafePointer(tokens.base), kinds: [.libdeflate, .libdeflateOld])
+        guard evidence.fits(.libdeflate) || evidence.fits(.libdeflateOld) else { return nil }
+        let tree: TreeKind = evidence.fits(.libdeflate) ? .libdeflate : .libdeflateOld
+        return [6, 1, 9, 5, 4, 3, 2, 7, 8].map {
+            StreamParameters(model: .libdeflate(.init(level: $0)), rule: .model, tree: tree)
+        }
     }
 
     /// The parameters that describe the stretch best.

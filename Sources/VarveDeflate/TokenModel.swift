@@ -20,6 +20,18 @@ protocol TokenModel: AnyObject {
     /// Proposes tokens to the oracle until `maxTokens` are made or the next token would start at `stopAt` or later; no token
     /// reaches past `stopAt`. Text ends for the search at `inputEnd` (at least `stopAt`), where pending output is flushed.
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int)
+
+    /// Whether a block ended with the last token, for models that say so (``BlockRule/model``); such a model makes no token
+    /// of the next block in the same run.
+    var isBetweenBlocks: Bool { get }
+
+    /// Told where a block really ends, before the next one's first token.
+    func endBlock()
+}
+
+extension TokenModel {
+    var isBetweenBlocks: Bool { false }
+    func endBlock() {}
 }
 
 /// Where an encoder ends blocks. Raw values are part of the plan format.
@@ -35,6 +47,8 @@ enum BlockRule: Equatable {
     case gnu(Int, looks: Bool, ahead: Int)
     /// After so many tokens (a piece), or where the input ends; a Huffman block may go on over several pieces.
     case pieces(Int)
+    /// Where the model says so. What it would store in one go comes in blocks of 65535 bytes.
+    case model
 
     var raw: [Int] {
         switch self {
@@ -42,6 +56,7 @@ enum BlockRule: Equatable {
         case .tokens(let n): return [1, n, 0, 0]
         case .plain(let n): return [2, n, 0, 0]
         case .pieces(let n): return [4, n, 0, 0]
+        case .model: return [5, 0, 0, 0]
         case .gnu(let n, let looks, let ahead): return [3, n, looks ? 1 : 0, ahead]
         }
     }
@@ -54,6 +69,7 @@ enum BlockRule: Equatable {
         case 2 where raw[1] > 0: self = .plain(raw[1])
         case 3 where raw[1] > 0: self = .gnu(raw[1], looks: raw[2] != 0, ahead: raw[3] == 0 ? 0 : 1)
         case 4 where raw[1] > 0: self = .pieces(raw[1])
+        case 5: self = .model
         default: return nil
         }
     }

@@ -8,6 +8,18 @@ enum TreeKind: Int, CaseIterable {
     case zlib = 0
     /// Go's compress/flate and klauspost/compress: package-merge, run lengths cross from literals into distances.
     case go = 1
+    /// libdeflate from 1.19: a plain Huffman tree, too long codes cut off as they come up, literals of at most 14 bits.
+    case libdeflate = 2
+    /// libdeflate before: the same, but no distance code at all where there is no match.
+    case libdeflateOld = 3
+
+    /// The longest code of literals and lengths.
+    var literalBits: Int {
+        switch self {
+        case .zlib, .go: return 15
+        case .libdeflate, .libdeflateOld: return 14
+        }
+    }
 }
 
 /// Builds code lengths from counts as the encoders do.
@@ -51,6 +63,8 @@ final class TreeBuilder {
         switch kind {
         case .zlib: return buildHeap(counts, n, maxBits: maxBits, into: lengths)
         case .go: return buildMerge(counts, n, maxBits: maxBits, into: lengths)
+        case .libdeflate: return buildSorted(counts, n, maxBits: maxBits, emptyAsTwo: true, into: lengths)
+        case .libdeflateOld: return buildSorted(counts, n, maxBits: maxBits, emptyAsTwo: false, into: lengths)
         }
     }
 
@@ -177,6 +191,70 @@ final class TreeBuilder {
             child <<= 1
         }
         heap[at] = value
+    }
+
+    // MARK: libdeflate's way
+
+    private func buildSorted(
+        _ counts: UnsafePointer<Int32>, _ n: Int, maxBits: Int, emptyAsTwo: Bool,
+        into lengths: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        // Symbols by count, then by value.
+        var keys: [Int] = []
+        keys.reserveCapacity(n)
+        for symbol in 0..<n where counts[symbol] != 0 { keys.append(Int(counts[symbol]) << 9 | symbol) }
+        if keys.count < 2 {
+            if keys.isEmpty && !emptyAsTwo { return 0 }
+            let other = max((keys.first ?? 0) & 511, 1)
+            lengths[0] = 1
+            lengths[other] = 1
+            return other + 1
+        }
+        keys.sort()
+        let leaves = keys.count
+        // The inner nodes in the order in which they come up: weights first, then parents, then depths.
+        var leaf = 0
+        var inner = 0
+        for node in 0..<(leaves - 1) {
+            var weight: Int32 = 0
+            for _ in 0..<2 {
+                if leaf < leaves && (inner == node || keys[leaf] >> 9 <= Int(frequency[inner])) {
+                    weight &+= Int32(truncatingIfNeeded: keys[leaf] >> 9)
+                    leaf += 1
+                } else {
+                    weight &+= frequency[inner]
+                    parent[inner] = Int32(node)
+                    inner += 1
+                }
+            }
+            frequency[node] = weight
+        }
+        // From the root down every inner node makes two codes out of one.
+        var perLength = (0..<17).map { _ in 0 }
+        perLength[1] = 2
+        depth[leaves - 2] = 0
+        for node in (0..<(leaves - 2)).reversed() {
+            let real = min(Int(depth[Int(parent[node])]) + 1, 254)
+            depth[node] = UInt8(real)
+            var bits = real
+            if bits >= maxBits {
+                bits = maxBits - 1
+                while bits > 1 && perLength[bits] == 0 { bits -= 1 }
+            }
+            perLength[bits] -= 1
+            perLength[bits + 1] += 2
+        }
+        var at = 0
+        var last = 0
+        for bits in stride(from: maxBits, to: 0, by: -1) {
+            for _ in 0..<perLength[bits] where at < leaves {
+                let symbol = keys[at] & 511
+                lengths[symbol] = UInt8(bits)
+                last = max(last, symbol + 1)
+                at += 1
+            }
+        }
+        return last
     }
 
     // MARK: Go's way

@@ -43,6 +43,9 @@ struct DeflateAnalyzerTests {
             ("klauspost-level5.gz", "klauspost-5"), ("klauspost-level6.gz", "klauspost-6"),
             ("klauspost-old-level5.gz", "klauspost-5-old"), ("long-go1.26.gz", "go1.26-6"),
             ("long-klauspost.gz", "klauspost-5"), ("long-pgzip.gz", "klauspost-5"),
+            ("libdeflate-1.gz", "libdeflate-1"), ("libdeflate-3.gz", "libdeflate-3"),
+            ("libdeflate-6.gz", "libdeflate-6"), ("libdeflate-9.gz", "libdeflate-9"),
+            ("long-libdeflate-7.gz", "libdeflate-7"),
         ])
     func identified(_ name: String, _ encoder: String) throws {
         let (plan, _, summary) = try take(try Fixtures.bytes(name))
@@ -59,7 +62,10 @@ struct DeflateAnalyzerTests {
     }
 
     @Test(
-        "segments can be made alone, in any order", arguments: ["long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz"])
+        "segments can be made alone, in any order",
+        arguments: [
+            "long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz", "long-libdeflate-7.gz",
+        ])
     func segments(_ name: String) throws {
         let bytes = try Fixtures.bytes(name)
         let (plan, plain, _) = try take(bytes)

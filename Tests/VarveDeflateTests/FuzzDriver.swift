@@ -145,7 +145,7 @@ struct FuzzDriver {
         let small = Int.random(in: 1...300, using: &random)
         func level(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let model: ModelChoice
-        switch random.next() % 8 {
+        switch random.next() % 10 {
         case 0: model = .generic(.init(hashBytes: 3 + level(0...1), depth: level(1...40)))
         case 1, 2:
             let strategies: [ChainModel.Strategy] = [.usual, .usual, .filtered, .runs]
@@ -155,6 +155,7 @@ struct FuzzDriver {
                     strategy: strategies[level(0...3)]))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
+        case 8, 9: model = .libdeflate(.init(level: level(1...9)))
         case 5: model = .klauspostLazy(.init(level: level(7...9), capped: level(0...1) == 1))
         default:
             let eras: [KlauspostModel.Era] = [.since1_15_11, .before1_15_10, .before1_14, .before1_12]
@@ -172,9 +173,10 @@ struct FuzzDriver {
         switch model {
         case .klauspost, .goFast: if !result.rule.countsPlain { result.rule = .plain(65535) }
         case .generic: break
+        case .libdeflate: if result.rule.countsPlain { result.rule = .model }
         default: if result.rule.countsPlain { result.rule = .tokens(small) }
         }
-        result.tree = random.next() % 2 == 0 ? .zlib : .go
+        result.tree = TreeKind.allCases[level(0...(TreeKind.allCases.count - 1))]
         if random.next() % 3 == 0 {
             result.unitSize = Int.random(in: 1...2000, using: &random)
             result.unitDictionary = Int.random(in: -1...600, using: &random)
