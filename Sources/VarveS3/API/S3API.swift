@@ -38,6 +38,16 @@ struct S3API: HTTPAPI {
 
         /// The one value of a header; nil if there is none.
         func header(_ name: String) -> String? { request.head.headers.first(name: name) }
+
+        /// Whether it changes something and has no use for a body: deletions, copies, the start of an upload.
+        var isWriteWithoutBody: Bool {
+            switch head.method {
+            case .DELETE: true
+            case .PUT: header("x-amz-copy-source") != nil
+            case .POST: target.has("uploads")
+            default: false
+            }
+        }
     }
 
     // MARK: Errors
@@ -116,6 +126,7 @@ struct S3API: HTTPAPI {
         guard call.authentication.credential.allows(bucket) else {
             throw S3Failure(.accessDenied, "Access Denied")
         }
+        if call.isWriteWithoutBody { try await checkUnusedBody(call) }
         if target.key.isEmpty { return try await answer(call, bucket) }
         let object = ObjectAddress(bucket, try Self.key(target.key))
         if let version = target.value("versionId"), version != "null" {
@@ -205,6 +216,17 @@ struct S3API: HTTPAPI {
         }
         let bytes = try await payload.all(most: settings.xmlBytesMax)
         do { return try XMLReader.read(bytes) } catch { throw Self.malformedXML }
+    }
+
+    /// Reads the body of a request that has no use for one: what is signed must be what came, here too.
+    private func checkUnusedBody(_ call: Call) async throws {
+        guard call.request.body.length == 0, !call.authentication.payload.isChunked else {
+            _ = try await PayloadReader(call.request, call.authentication, pool: pool).all(most: settings.xmlBytesMax)
+            return
+        }
+        guard case .digest(let digest) = call.authentication.payload, digest != Hashing.sha256([]) else { return }
+        throw S3Failure(
+            .contentSHA256Mismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.")
     }
 
     static let malformedXML = S3Failure(
