@@ -87,6 +87,64 @@ struct MultipartTests {
         }
     }
 
+    @Test(
+        "a checksum in the head of the completion is that of the object, not of the list",
+        arguments: ["COMPOSITE", "FULL_OBJECT"])
+    func checksums(_ type: String) async throws {
+        try await TestServer.run { server in
+            let parts = [pattern(5 << 20), pattern(77, salt: 3)]
+            func crc(_ bytes: [UInt8]) throws -> [UInt8] {
+                var running = try RunningChecksum(.crc32c)
+                bytes.withUnsafeBytes { running.update($0) }
+                return running.finish()
+            }
+            let isComposite = type == "COMPOSITE"
+            let whole = Base64.encode(try isComposite ? crc(parts.flatMap { try crc($0) }) : crc(parts.flatMap { $0 }))
+            let name = "x-amz-checksum-crc32c"
+            let size = parts.map(\.count).reduce(0, +)
+            // What is sent, and what comes of it.
+            let cases: [([(String, String)], String?)] = [
+                ([(name, whole)], nil), ([(name, isComposite ? whole + "-2" : whole)], nil), ([], nil),
+                ([("x-amz-mp-object-size", "\(size)")], nil),
+                ([(name, Base64.encode([0, 0, 0, 0]))], "BadDigest"), ([(name, "")], "BadDigest"),
+                ([("x-amz-checksum-sha1", whole)], "InvalidRequest"),
+                ([("x-amz-mp-object-size", "\(size - 1)")], "InvalidRequest"),
+                ([("x-amz-mp-object-size", "x")], "InvalidRequest"),
+            ]
+            for (headers, code) in cases {
+                let begun = try await server.send(
+                    "POST", "/bucket/k?uploads",
+                    [("x-amz-checksum-algorithm", "CRC32C"), ("x-amz-checksum-type", type)], body: [])
+                let upload = try #require(begun.element("UploadId"))
+                var list: [String] = []
+                for (index, bytes) in parts.enumerated() {
+                    let reply = try await server.send(
+                        "PUT", "/bucket/k?partNumber=\(index + 1)&uploadId=\(upload)",
+                        [(name, Base64.encode(try crc(bytes)))], body: bytes)
+                    list.append(part(index + 1, reply.header("ETag") ?? ""))
+                }
+                let done = try await server.send(
+                    "POST", "/bucket/k?uploadId=\(upload)", headers, body: complete(list))
+                #expect(done.code == code, "\(headers): \(done)")
+                #expect((done.status == 200) == (code == nil))
+                if code == nil {
+                    let head = try await server.send("HEAD", "/bucket/k", [("x-amz-checksum-mode", "ENABLED")])
+                    #expect(head.header(name) == (isComposite ? whole + "-2" : whole))
+                    #expect(try await server.send("DELETE", "/bucket/k").status == 204)
+                } else {
+                    #expect(try await server.send("GET", "/bucket/k").code == "NoSuchKey")
+                }
+            }
+            // Nothing to compare it with.
+            let upload = try await server.begin("k")
+            let tag = try await server.send("PUT", "/bucket/k?partNumber=1&uploadId=\(upload)", body: [1]).header(
+                "ETag")
+            let done = try await server.send(
+                "POST", "/bucket/k?uploadId=\(upload)", [(name, whole)], body: complete([part(1, tag ?? "")]))
+            #expect(done.code == "InvalidRequest")
+        }
+    }
+
     @Test("lists of parts that are wrong, with the codes of S3; nothing is made")
     func wrong() async throws {
         try await TestServer.run { server in

@@ -137,7 +137,7 @@ extension S3API {
     /// the same answer, for clients that did not get the first.
     func completeUpload(_ call: Call, _ object: ObjectAddress, _ text: String) async throws -> HTTPResponse {
         let condition = try Conditions(call.head.headers).write()
-        let document = try await readXML(call)
+        let document = try await readXML(call, checksumIsOfObject: true)
         let entries = document.children("Part")
         guard document.name == "CompleteMultipartUpload" || document.name == "CompleteMultipartUploadResult",
             entries.count <= UploadName.partNumberMax
@@ -156,6 +156,12 @@ extension S3API {
         // that; here it makes an empty object, unless there are parts that the list leaves out.
         guard !entries.isEmpty || there.isEmpty else { throw Self.malformedXML }
         let chosen = try Self.choose(entries, of: there)
+        if let size = call.header("x-amz-mp-object-size") {
+            guard UInt64(digits: size) == chosen.reduce(0, { $0 &+ $1.info.size }) else {
+                throw S3Failure(
+                    .invalidRequest, "The provided 'x-amz-mp-object-size' header does not match what was computed.")
+            }
+        }
         var attributes = upload.info.attributes
         try Self.sum(chosen, &attributes, call)
         attributes.fields[ObjectHeaders.upload] = text
@@ -220,35 +226,59 @@ extension S3API {
     }
 
     /// Entity tag and checksum of the whole, of those of its parts.
+    /// - Throws: `BadDigest` if the client has another checksum, `InvalidRequest` if its one can not be compared.
     private static func sum(_ parts: [Part], _ attributes: inout ObjectAttributes, _ call: Call) throws {
         let digests = parts.flatMap {
             Hashing.bytes(hex: $0.info.attributes.etag) ?? Array($0.info.attributes.etag.utf8)
         }
         attributes.etag = Hashing.hex(try LegacyHash.md5(digests)) + "-\(parts.count)"
         let name = attributes.fields.removeValue(forKey: ObjectHeaders.checksumAlgorithm)
-        guard let algorithm = name.flatMap({ ChecksumAlgorithm(name: $0) }) else { return }
-        let values = parts.compactMap { $0.info.attributes.fields[algorithm.header].flatMap { Base64.decode($0) } }
+        let algorithm = name.flatMap { ChecksumAlgorithm(name: $0) }
+        for other in ChecksumAlgorithm.allCases where other != algorithm && call.header(other.header) != nil {
+            throw S3Failure(
+                .invalidRequest,
+                "Checksum Type mismatch occurred, expected checksum Type: \(algorithm?.rawValue.lowercased() ?? "null"), "
+                    + "actual checksum Type: \(other.rawValue.lowercased())")
+        }
+        guard let algorithm else { return }
         let isComposite = attributes.fields[ObjectHeaders.checksumType] == "COMPOSITE"
         attributes.fields[ObjectHeaders.checksumType] = nil
-        guard values.count == parts.count, var whole = values.first else { return }
-        var text: String
-        if isComposite {
-            var running = try RunningChecksum(algorithm)
-            values.flatMap { $0 }.withUnsafeBytes { running.update($0) }
-            text = Base64.encode(running.finish()) + "-\(parts.count)"
-        } else {
-            for (part, value) in zip(parts, values).dropFirst() {
-                guard let joined = algorithm.combine(whole, value, secondLength: part.info.size) else { return }
-                whole = joined
+        let sent = call.header(algorithm.header)
+        guard let whole = try joined(parts, algorithm, isComposite) else {
+            guard sent == nil else {
+                throw S3Failure(
+                    .invalidRequest,
+                    "The upload was created using a \(algorithm.rawValue.lowercased()) checksum, and not every part has one."
+                )
             }
-            text = Base64.encode(whole)
+            return
         }
-        if let sent = call.header(algorithm.header), sent != text {
+        let value = Base64.encode(whole)
+        let text = isComposite ? "\(value)-\(parts.count)" : value
+        // Some clients leave out the number of parts.
+        if let sent, sent != text, sent != value {
             throw S3Failure(
                 .badDigest, "The \(algorithm.rawValue) you specified did not match the calculated checksum.")
         }
         attributes.fields[algorithm.header] = text
         attributes.fields[ObjectHeaders.checksumType] = isComposite ? "COMPOSITE" : "FULL_OBJECT"
+    }
+
+    /// The checksum of the whole, or that of the parts' checksums; nil if a part has none, or it can not be made of them.
+    private static func joined(_ parts: [Part], _ algorithm: ChecksumAlgorithm, _ isComposite: Bool) throws -> [UInt8]?
+    {
+        let values = parts.compactMap { $0.info.attributes.fields[algorithm.header].flatMap { Base64.decode($0) } }
+        guard values.count == parts.count, var whole = values.first else { return nil }
+        if isComposite {
+            var running = try RunningChecksum(algorithm)
+            values.flatMap { $0 }.withUnsafeBytes { running.update($0) }
+            return running.finish()
+        }
+        for (part, value) in zip(parts, values).dropFirst() {
+            guard let joined = algorithm.combine(whole, value, secondLength: part.info.size) else { return nil }
+            whole = joined
+        }
+        return whole
     }
 
     /// ListParts.

@@ -206,8 +206,14 @@ struct S3API: HTTPAPI {
     }
 
     /// An XML body, read, checked and parsed.
-    func readXML(_ call: Call) async throws -> XMLElement {
-        let payload = try PayloadReader(call.request, call.authentication, pool: pool)
+    /// - Parameter checksumIsOfObject: Whether a checksum in the head is that of the object the document is about, and
+    ///   says nothing of the document.
+    func readXML(_ call: Call, checksumIsOfObject: Bool = false) async throws -> XMLElement {
+        var request = call.request
+        if checksumIsOfObject {
+            for algorithm in ChecksumAlgorithm.allCases { request.head.headers.remove(name: algorithm.header) }
+        }
+        let payload = try PayloadReader(request, call.authentication, pool: pool)
         let reservation = xmlBudget.reservation()
         defer { reservation.release() }
         // The bytes and what is made of them.
