@@ -78,7 +78,7 @@ let package = Package(
         module("VarveModel", []),
         module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"]),
         module("VarveIndex", ["VarveModel", "CVarveKernels", "CLMDB"]),
-        module("VarveDrivers", ["VarveModel", nioCore, nioPosix, concurrencyHelpers]),
+        module("VarveDrivers", ["VarveModel", "CVarveKernels", nioCore, nioPosix, concurrencyHelpers]),
         module(
             "VarveEngine",
             [
@@ -95,8 +95,7 @@ let package = Package(
             "VarveS3",
             [
                 "VarveModel", "VarveCodec", "VarveDrivers", "VarveHTTP", "COpenSSL", "CZlib", nioCore, nioHTTP1,
-                logging,
-                lifecycle,
+                concurrencyHelpers, logging, lifecycle,
             ]),
         module("Varve", ["VarveModel", "VarveDrivers", "VarveEngine"]),
         module("VarveDeflate", []),
@@ -131,7 +130,11 @@ let package = Package(
                 logging,
             ]),
         tests("VarveOCI", ["VarveModel"]),
-        tests("VarveS3", ["VarveModel", "VarveDrivers", "VarveHTTP", nioCore, nioPosix, nioHTTP1, logging]),
+        tests(
+            "VarveS3",
+            [
+                "VarveModel", "VarveDrivers", "VarveHTTP", nioCore, nioPosix, nioHTTP1, concurrencyHelpers, logging,
+            ]),
         tests("VarveHTTP", [nioCore, nioPosix, nioEmbedded, nioHTTP1, logging]),
         tests(
             "VarveRegistry",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
+import CVarveKernels
 import Glibc
 
 /// An open file. Reads and writes say where; there is no position to share, so any thread may use it.
@@ -85,6 +86,13 @@ package final class File: Sendable {
             }
             done += count
         }
+    }
+
+    /// Lets the disk begin with what was written there, so that a later ``sync()`` has less to wait for. Says nothing of
+    /// success, and takes no error away from `sync()`.
+    package func startWriting(at offset: UInt64, count: Int) {
+        guard let start = Int64(exactly: offset) else { return }
+        varve_start_writing(descriptor, start, Int64(count))
     }
 
     /// Makes what was written durable (contents and length).

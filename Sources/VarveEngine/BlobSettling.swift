@@ -39,6 +39,7 @@ struct BlobSettling: ~Copyable {
     private let digest: Digest
     private let size: UInt64
     private let writer: PackWriter
+    private let pace: SettlingPace
     private let account = PackWriter.Account()
 
     private let content = ChunkStream(cutter: .standard)
@@ -54,11 +55,12 @@ struct BlobSettling: ~Copyable {
     private var knownBytes: UInt64 = 0
     private var wasTried = false
 
-    init(core: Core, digest: Digest, size: UInt64, writer: PackWriter) {
+    init(core: Core, digest: Digest, size: UInt64, writer: PackWriter, pace: SettlingPace) {
         self.core = core
         self.digest = digest
         self.size = size
         self.writer = writer
+        self.pace = pace
     }
 
     /// Settles the raw file.
@@ -134,6 +136,7 @@ struct BlobSettling: ~Copyable {
         var splitter = TarSplitter()
         var position: UInt64 = 0
         while position < size {
+            pace.breathe()
             let count = try read(file, at: position, into: window)
             guard count > 0 else { throw VarveError(.corrupted, "the raw file of blob \(digest) has become shorter") }
             try splitter.push(UnsafeRawBufferPointer(rebasing: window[..<count])) { (piece) throws(VarveError) in
@@ -161,6 +164,7 @@ struct BlobSettling: ~Copyable {
         do {
             let analyzer = DeflateAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
             result = try analyzer.analyze { plain in
+                pace.breathe()
                 plainBytes += UInt64(plain.count)
                 try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
             }
@@ -191,6 +195,7 @@ struct BlobSettling: ~Copyable {
         do {
             let analyzer = ZstdAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
             result = try analyzer.analyze { plain in
+                pace.breathe()
                 plainBytes += UInt64(plain.count)
                 if plainBytes > plainMax { throw ZstdError(RawReason.ratio) }
                 try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
@@ -224,6 +229,7 @@ struct BlobSettling: ~Copyable {
             var decoder = try GzipDecoder(limits: limits)
             var position: UInt64 = 0
             while position < size {
+                pace.breathe()
                 let count = try read(file, at: position, into: window)
                 guard count > 0 else { break }
                 try decoder.push(UnsafeRawBufferPointer(rebasing: window[..<count])) { _ in }

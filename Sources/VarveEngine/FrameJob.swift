@@ -60,6 +60,8 @@ final class FrameJob: @unchecked Sendable {  // the two threads take turns, hand
 
     private func compress(level: Int) {
         lowerPriority()
+        BackgroundTime.note()
+        defer { BackgroundTime.note() }
         result = Result { () throws(CodecError) in
             try Compressors.shared.with { (compressor: inout ZstdCompressor) throws(CodecError) in
                 try FrameEncoder.append(

@@ -19,11 +19,11 @@ extension BlobRow {
 
 extension Core {
     /// Takes in the objects that wait, one after the other, until `isStopped`.
-    func adoptObjects(isStopped: () -> Bool) throws(VarveError) {
+    func adoptObjects(_ pace: SettlingPace, isStopped: () -> Bool) throws(VarveError) {
         while !isStopped() {
             guard let (sequence, waiting) = try read({ try $0.adoptions(limit: 1).first }) else { return }
             do throws(VarveError) {
-                try adopt(waiting, sequence)
+                try adopt(waiting, sequence, pace)
             } catch {
                 guard error.code == .corrupted else { throw error }
                 // Its bytes can not be read. It stays an object, whose readers are told.
@@ -35,7 +35,7 @@ extension Core {
         }
     }
 
-    private func adopt(_ waiting: AdoptionRow, _ sequence: UInt64) throws(VarveError) {
+    private func adopt(_ waiting: AdoptionRow, _ sequence: UInt64, _ pace: SettlingPace) throws(VarveError) {
         let digest = waiting.digest
         guard let (row, pin) = try pinned(waiting) else {
             return try commitBlocking { _ = try $0.removeAdoption(sequence) }
@@ -43,7 +43,7 @@ extension Core {
         defer { withExtendedLifetime(pin) {} }
         // What another object, or a push, brought already needs no second place.
         let isKnown = try read { try $0.blob(digest) }?.isKept ?? false
-        guard try place(row, as: digest, isKnown: isKnown) else {
+        guard try place(row, as: digest, isKnown: isKnown, pace) else {
             logger.warning(
                 "an object is not what its key says; it is kept as it is", metadata: ["digest": "\(digest)"])
             return try commitBlocking { _ = try $0.removeAdoption(sequence) }
@@ -88,9 +88,11 @@ extension Core {
 
     /// Hashes the bytes and, unless they are known, brings them to where a pushed blob would be, durable there.
     /// - Returns: Whether the bytes are those of the digest; if not, nothing has changed.
-    private func place(_ row: ObjectRow, as digest: Digest, isKnown: Bool) throws(VarveError) -> Bool {
+    private func place(
+        _ row: ObjectRow, as digest: Digest, isKnown: Bool, _ pace: SettlingPace
+    ) throws(VarveError) -> Bool {
         if let id = try wholeFile(row) {
-            guard try hash(row, as: digest, into: nil) else { return false }
+            guard try hash(row, as: digest, into: nil, pace) else { return false }
             if isKnown { return true }
             try writing {
                 let (directory, path) = StoreLayout.raw(digest)
@@ -104,11 +106,11 @@ extension Core {
             }
             return true
         }
-        guard !isKnown else { return try hash(row, as: digest, into: nil) }
+        guard !isKnown else { return try hash(row, as: digest, into: nil, pace) }
         let temporary = StoreLayout.landingData(randomBytes(16).hex)
         do throws(VarveError) {
             let file = try writing { try files.open(temporary, .create) }
-            guard try hash(row, as: digest, into: file) else {
+            guard try hash(row, as: digest, into: file, pace) else {
                 try? files.remove(temporary)
                 return false
             }
@@ -139,11 +141,14 @@ extension Core {
     }
 
     /// Hashes an object's bytes and writes them to `file`, if there is one.
-    private func hash(_ row: ObjectRow, as digest: Digest, into file: File?) throws(VarveError) -> Bool {
+    private func hash(
+        _ row: ObjectRow, as digest: Digest, into file: File?, _ pace: SettlingPace
+    ) throws(VarveError) -> Bool {
         var hash = try runningHash(digest.algorithm)
         var position: UInt64 = 0
         for extent in row.extents {
             try forEachPiece(of: extent) { (piece) throws(VarveError) in
+                pace.breathe()
                 var failure: DriverError?
                 piece.withUnsafeReadableBytes { bytes in
                     hash.update(bytes)

@@ -20,8 +20,8 @@ protocol Rebuilding: AnyObject, Sendable {
 
 extension Rebuilding {
     /// Makes everything and keeps nothing: the proof.
-    func prove() throws(VarveError) {
-        while try nextPiece() != nil {}
+    func prove(_ pace: SettlingPace? = nil) throws(VarveError) {
+        while try nextPiece() != nil { pace?.breathe() }
     }
 }
 

@@ -24,6 +24,8 @@ final class Settler: Sendable {
     private struct State {
         var isRunning = false
         var isStopped = false
+        /// Those who wait for the thread.
+        var callers = 0
     }
     private let state = NIOLockedValueBox(State())
     /// Kept between batches by the one thread: the open pack and the tables of packs matched last.
@@ -33,10 +35,14 @@ final class Settler: Sendable {
         init(packs: PackStore) { matcher = ChunkMatcher(packs: packs) }
     }
     private let work: Work
+    private let pace: SettlingPace
 
     init(core: Core) {
         self.core = core
         work = Work(packs: core.packs)
+        pace = SettlingPace(cores: core.coreCount) { [state, settings = core.settings] in
+            !settings.settlingYields || state.withLockedValue { $0.isStopped || $0.callers > 0 }
+        }
     }
 
     /// Counts what is settled, for the cache's budget, queues what an earlier version could not settle, and goes on with
@@ -70,11 +76,20 @@ final class Settler: Sendable {
     func alone<Value: Sendable>(
         _ body: @escaping @Sendable () throws(VarveError) -> Value
     ) async throws(VarveError) -> Value {
-        try await thread.run { [self] () throws(VarveError) in
+        try await onThread { [self] () throws(VarveError) in
             work.writer = nil
             defer { work.matcher = ChunkMatcher(packs: core.packs) }
             return try body()
         }
+    }
+
+    /// Runs `body` on the thread, which hurries meanwhile.
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(VarveError) -> Value
+    ) async throws(VarveError) -> Value {
+        state.withLockedValue { $0.callers += 1 }
+        defer { state.withLockedValue { $0.callers -= 1 } }
+        return try await thread.run(body)
     }
 
     /// A blob has landed and is queued.
@@ -120,13 +135,13 @@ final class Settler: Sendable {
     func drain(progress: (@Sendable (Progress) -> Void)?, retries: Bool = true) async throws(VarveError) {
         try core.checkWritable()
         if retries {
-            try await thread.run { [core] () throws(VarveError) -> Void in try core.retry(where: RawReason.mayPass) }
+            try await onThread { [core] () throws(VarveError) -> Void in try core.retry(where: RawReason.mayPass) }
         }
         let total = try await core.pool.run { [core] () throws(VarveError) in try core.queuedBytes() }
         let done = NIOLockedValueBox<UInt64>(0)
         var more = true
         while more {
-            more = try await thread.run { [self] () throws(VarveError) in
+            more = try await onThread { [self] () throws(VarveError) in
                 try runBatch(after: nil) { bytes in
                     let sum = done.withLockedValue { value in
                         value += bytes
@@ -141,7 +156,7 @@ final class Settler: Sendable {
     /// Drops the raw bytes of settled blobs until at most `limit` are left.
     func evict(to limit: UInt64?) async throws(VarveError) {
         try core.checkWritable()
-        try await thread.run { [core] () throws(VarveError) in try core.trimCache(to: limit) }
+        try await onThread { [core] () throws(VarveError) in try core.trimCache(to: limit) }
     }
 
     /// Settles the blobs at the head of the queue.
@@ -149,7 +164,7 @@ final class Settler: Sendable {
     private func runBatch(after: UInt64?, progress: ((UInt64) -> Void)?) throws(VarveError) -> Int? {
         if state.withLockedValue({ $0.isStopped }) { return nil }
         lowerPriority()
-        try core.adoptObjects { state.withLockedValue { $0.isStopped } }
+        try core.adoptObjects(pace) { state.withLockedValue { $0.isStopped } }
         let queued = try core.read { transaction -> [(digest: Digest, row: BlobRow)] in
             var batch: [(digest: Digest, row: BlobRow)] = []
             var bytes: UInt64 = 0
@@ -204,7 +219,7 @@ final class Settler: Sendable {
         var row = row
         guard !row.isSettled, row.flags.contains(.rawFile) else { return row }
         do throws(VarveError) {
-            let outcome = try BlobSettling(core: core, digest: digest, size: row.size, writer: writer)
+            let outcome = try BlobSettling(core: core, digest: digest, size: row.size, writer: writer, pace: pace)
                 .run(&work.matcher)
             switch outcome {
             case .settled(let place, let storedBytes, let plainBytes):
@@ -227,7 +242,7 @@ final class Settler: Sendable {
     private func prove(_ row: inout BlobRow, _ digest: Digest) throws(VarveError) {
         guard let place = row.recipe, row.reason.isEmpty else { return }
         do throws(VarveError) {
-            try core.rebuild(digest, size: row.size, recipe: place, range: 0..<row.size).prove()
+            try core.rebuild(digest, size: row.size, recipe: place, range: 0..<row.size).prove(pace)
         } catch {
             if error.isTransient { throw error }
             core.logger.error("a proof failed", metadata: ["blob": "\(digest)", "error": "\(error)"])

@@ -102,6 +102,7 @@ final class StoreWriter: ObjectWriter {
     private func flush() throws(VarveError) {
         let core = store.core
         try core.checkWritable()
+        var length = 0
         var (batch, file, position) = state.withLockedValue { ($0.batch, $0.file, $0.start + $0.written) }
         try core.writing {
             if file == nil {
@@ -124,7 +125,9 @@ final class StoreWriter: ObjectWriter {
                 }
                 if let failure { throw failure }
                 position += UInt64(buffer.readableBytes)
+                length += buffer.readableBytes
             }
+            file?.file.startWriting(at: position - UInt64(length), count: length)
         }
         batch = []
         state.withLockedValue { state in

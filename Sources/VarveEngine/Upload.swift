@@ -118,6 +118,7 @@ final class Upload: Sendable {
             position += UInt64(buffer.readableBytes)
             shared.withLockedValue { $0.offset = position }
         }
+        file.startWriting(at: start, count: count)
     }
 
     /// Moves what is in memory into a landing file. For the holder.

@@ -64,7 +64,8 @@ enum RunningChecksum {
     case crc32(UInt32)
     case crc32c(UInt32)
     case crc64nvme(CRC64NVME)
-    case sha1(LegacyHash)
+    /// SHA-1, and MD5, which is no checksum to choose but Content-MD5 and ETag.
+    case legacy(LegacyHash)
     case sha256(SHA256State)
 
     init(_ algorithm: ChecksumAlgorithm) throws(VarveError) {
@@ -72,7 +73,7 @@ enum RunningChecksum {
         case .crc32: self = .crc32(0)
         case .crc32c: self = .crc32c(0)
         case .crc64nvme: self = .crc64nvme(CRC64NVME())
-        case .sha1: self = .sha1(try LegacyHash(.sha1))
+        case .sha1: self = .legacy(try LegacyHash(.sha1))
         case .sha256: self = .sha256(SHA256State())
         }
     }
@@ -87,7 +88,7 @@ enum RunningChecksum {
         case .crc64nvme(var crc):
             crc.update(bytes)
             self = .crc64nvme(crc)
-        case .sha1(let hash): hash.update(bytes)
+        case .legacy(let hash): hash.update(bytes)
         case .sha256(var state):
             state.update(bytes)
             self = .sha256(state)
@@ -99,7 +100,7 @@ enum RunningChecksum {
         switch self {
         case .crc32(let crc), .crc32c(let crc): withUnsafeBytes(of: crc.bigEndian) { Array($0) }
         case .crc64nvme(let crc): withUnsafeBytes(of: crc.value.bigEndian) { Array($0) }
-        case .sha1(let hash): hash.finish()
+        case .legacy(let hash): hash.finish()
         case .sha256(var state): state.finish().bytes
         }
     }

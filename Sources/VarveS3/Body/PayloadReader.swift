@@ -20,17 +20,19 @@ struct PayloadSummary {
 /// that was promised at its end. For the connection's task alone.
 ///
 /// What ``next()`` hands out is not checked yet. Only when it has given nil is the content what the client signed:
-/// nobody may see it before that.
+/// nobody may see it before that. Each hash is made on a lane of its own, beside the others and beside what the caller
+/// does with the content.
 final class PayloadReader {
     /// Largest object in one request, and largest part, in bytes.
     static let byteCountMax: UInt64 = 5 << 30
-    /// From this on hashing leaves the task's thread.
+    /// From this on taking content out of its chunks leaves the task's thread.
     private static let poolBytesMin = 64 << 10
 
     /// Content bytes, as announced; nil if the body comes in HTTP's chunks.
     let length: UInt64?
     private let body: RequestBody
     private let state: PayloadState
+    private let lanes: [HashLane]
     private let pool: BlockingPool
     private(set) var summary: PayloadSummary?
 
@@ -57,6 +59,7 @@ final class PayloadReader {
         }
         guard length ?? 0 <= Self.byteCountMax else { throw PayloadState.tooLarge }
         state = try PayloadState(headers, authentication, length: length, computing: algorithm)
+        lanes = state.hashes.map { hash in HashLane(pool: pool, hash.update) }
     }
 
     private static let missingLength = S3Failure(
@@ -68,15 +71,18 @@ final class PayloadReader {
         if summary != nil { return nil }
         while let piece = try await body.next() {
             let content: ByteBuffer
-            if piece.readableBytes < Self.poolBytesMin {
+            if !state.isChunked || piece.readableBytes < Self.poolBytesMin {
                 content = try state.take(piece)
             } else {
                 content = try await pool.run { [state] () throws(VarveError) in
                     Result { () throws(S3Failure) in try state.take(piece) }
                 }.get()
             }
-            if content.readableBytes > 0 { return content }
+            guard content.readableBytes > 0 else { continue }
+            for lane in lanes { await lane.add(content) }
+            return content
         }
+        for lane in lanes { await lane.drain() }
         summary = try state.finish()
         return nil
     }
@@ -95,16 +101,29 @@ final class PayloadReader {
     }
 }
 
-/// The running hashes of a body. Handed between the connection's task and the pool, never used by both at once.
+/// A hash in the making. Its lane's, until that is drained.
+final class PayloadHash: @unchecked Sendable {  // Handed over by the lane's lock.
+    private var checksum: RunningChecksum
+
+    init(_ checksum: RunningChecksum) { self.checksum = checksum }
+
+    @Sendable func update(_ bytes: UnsafeRawBufferPointer) { checksum.update(bytes) }
+
+    /// The hash; the object is spent afterwards.
+    func finish() -> [UInt8] { checksum.finish() }
+}
+
+/// What a body is to be, and what is known of it. Handed between the connection's task and the pool, never used by both
+/// at once.
 final class PayloadState: @unchecked Sendable {  // One caller at a time: each call is awaited before the next.
     private let length: UInt64?
     private var received: UInt64 = 0
     private var decoder: ChunkDecoder?
-    private var sha256: SHA256State?
+    private let sha256: PayloadHash?
     private let expectedSHA256: [UInt8]?
-    private let md5: LegacyHash
+    private let md5: PayloadHash
     private let expectedMD5: [UInt8]?
-    private var checksum: RunningChecksum?
+    private var checksum: PayloadHash?
     private var algorithm: ChecksumAlgorithm?
     private var expectedChecksum: [UInt8]?
     private let trailerName: String?
@@ -117,7 +136,6 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
         switch authentication.payload {
         case .digest(let digest):
             expectedSHA256 = digest
-            sha256 = SHA256State()
         case .unsigned:
             expectedSHA256 = nil
         case .signedChunks(let trailer):
@@ -129,7 +147,8 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
             hasTrailer = true
             decoder = ChunkDecoder(chain: nil, hasTrailer: true)
         }
-        md5 = try LegacyHash(.md5)
+        sha256 = expectedSHA256 == nil ? nil : PayloadHash(try RunningChecksum(.sha256))
+        md5 = PayloadHash(.legacy(try LegacyHash(.md5)))
         if let text = headers.first(name: "content-md5") {
             guard let digest = Base64.decode(text), digest.count == 16 else {
                 throw S3Failure(.invalidDigest, "The Content-MD5 you specified was invalid.")
@@ -166,19 +185,21 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
         } else {
             algorithm = announced ?? computing
         }
-        if let algorithm { checksum = try RunningChecksum(algorithm) }
+        if let algorithm { checksum = PayloadHash(try RunningChecksum(algorithm)) }
     }
 
+    /// Whether the content lies in chunks within the body.
+    var isChunked: Bool { decoder != nil }
+
+    /// What is to be computed over the content.
+    var hashes: [PayloadHash] { [sha256, md5, checksum].compactMap(\.self) }
+
+    /// Content bytes of a piece of the body, counted.
     func take(_ piece: ByteBuffer) throws(S3Failure) -> ByteBuffer {
         let content = decoder == nil ? piece : try decoder?.decode(piece) ?? piece
         received &+= UInt64(content.readableBytes)
         guard received <= length ?? .max else { throw Self.wrongLength }
         guard received <= PayloadReader.byteCountMax else { throw Self.tooLarge }
-        content.withUnsafeReadableBytes { bytes in
-            sha256?.update(bytes)
-            md5.update(bytes)
-            checksum?.update(bytes)
-        }
         return content
     }
 
@@ -186,10 +207,11 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
     private static let wrongLength = S3Failure(
         .incompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header")
 
+    /// Compares the content with all that was promised. Once the lanes of ``hashes`` are drained.
     func finish() throws(S3Failure) -> PayloadSummary {
         try decoder?.finish()
         guard length == nil || received == length else { throw Self.wrongLength }
-        if let expectedSHA256, let actual = sha256?.finish().bytes, actual != expectedSHA256 {
+        if let expectedSHA256, let actual = sha256?.finish(), actual != expectedSHA256 {
             throw S3Failure(
                 .contentSHA256Mismatch,
                 "The provided 'x-amz-content-sha256' header does not match what was computed.")

@@ -94,6 +94,7 @@ struct ServeCommand: AsyncParsableCommand {
         var settings = tuning.settings
         settings.settling = settle.setting
         settings.cacheBudget = cache.budget
+        settings.settlingYields = true
         settings.ioThreads = ioThreads
         settings.frameCacheBytes = Int(clamping: frameCache.bytes)
         return settings

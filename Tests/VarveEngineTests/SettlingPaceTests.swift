@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOConcurrencyHelpers
+import Testing
+
+@testable import VarveEngine
+
+/// A process in which time passes only when somebody works or sleeps.
+private final class Simulation {
+    var now: UInt64 = 0
+    var background: UInt64 = 0
+    var others: UInt64 = 0
+    var slept: UInt64 = 0
+    /// Share of one processor that the others take, in percent, as a function of the time.
+    var load: (UInt64) -> UInt64 = { _ in 0 }
+    let isHurried = NIOLockedValueBox(false)
+
+    func pass(_ time: UInt64) {
+        others += time * load(now) / 100
+        now += time
+    }
+
+    func pace(cores: Int = 2) -> SettlingPace {
+        SettlingPace(
+            cores: cores,
+            clock: .init(
+                now: { self.now }, process: { self.others + self.background }, background: { self.background },
+                sleep: {
+                    self.slept += $0
+                    self.pass($0)
+                })
+        ) { [isHurried] in isHurried.withLockedValue { $0 } }
+    }
+
+    /// Works for so many pieces of 10 ms.
+    func work(_ pace: SettlingPace, pieces: Int) {
+        for _ in 0..<pieces {
+            background += 10_000_000
+            pass(10_000_000)
+            pace.breathe()
+        }
+    }
+}
+
+@Suite("the pace of settling", .timeLimit(.minutes(15)))
+struct SettlingPaceTests {
+    @Test("never rests while nothing is served")
+    func idle() {
+        let simulation = Simulation()
+        simulation.load = { _ in 1 }
+        simulation.work(simulation.pace(), pieces: 1000)
+        #expect(simulation.slept == 0)
+    }
+
+    @Test("works a tenth of the time while requests are served")
+    func busy() {
+        let simulation = Simulation()
+        simulation.load = { _ in 30 }
+        simulation.work(simulation.pace(), pieces: 1001)
+        #expect(simulation.background == 10_010_000_000)
+        #expect((85_000_000_000...95_000_000_000).contains(simulation.slept))
+    }
+
+    @Test("goes on a tenth of a second after the last request")
+    func quiet() {
+        let simulation = Simulation()
+        let pace = simulation.pace()
+        simulation.load = { $0 < 3_000_000_000 ? 30 : 0 }
+        while simulation.now < 3_000_000_000 { simulation.work(pace, pieces: 1) }
+        let before = simulation.slept
+        #expect(simulation.now < 3_200_000_000)
+        simulation.work(pace, pieces: 100)
+        #expect(simulation.slept - before <= 100_000_000)
+    }
+
+    @Test("does not rest while somebody waits for it")
+    func hurried() {
+        let simulation = Simulation()
+        let pace = simulation.pace()
+        simulation.load = { _ in 100 }
+        simulation.isHurried.withLockedValue { $0 = true }
+        simulation.work(pace, pieces: 100)
+        #expect(simulation.slept == 0)
+    }
+
+    @Test("where there are many cores, some may be busy", arguments: [(8, 100), (8, 200), (2, 3)])
+    func cores(_ cores: Int, _ load: UInt64) {
+        let simulation = Simulation()
+        simulation.load = { _ in load }
+        simulation.work(simulation.pace(cores: cores), pieces: 100)
+        #expect((simulation.slept > 0) == (load >= (cores == 8 ? 150 : 2)))
+    }
+}
