@@ -98,27 +98,36 @@ final class WireState {
     }
 
     /// A state to come back to.
-    struct Mark {
-        fileprivate let tree: [UInt8]
-        fileprivate let hasHuffman: Bool
-        fileprivate let origins: [(mode: UInt8, bytes: [UInt8])?]
-        fileprivate let recent: (UInt32, UInt32, UInt32)
+    struct Mark: Equatable {
+        var tree: [UInt8] = []
+        var hasHuffman = false
+        var origins: [(mode: UInt8, bytes: [UInt8])?] = [nil, nil, nil]
+        var recent: (UInt32, UInt32, UInt32) = (1, 4, 8)
     }
 
     func mark() -> Mark { Mark(tree: treeBytes, hasHuffman: hasHuffman, origins: origins, recent: recent) }
 
-    func restore(_ mark: Mark) {
+    /// - Returns: Whether it is one that there can be; those that were taken here are.
+    @discardableResult
+    func restore(_ mark: Mark) -> Bool {
         recent = mark.recent
         hasHuffman = mark.hasHuffman
-        if hasHuffman, treeBytes != mark.tree { _ = mark.tree.withUnsafeBufferPointer { takeTree($0) } }
+        var isSound = true
+        if hasHuffman, treeBytes != mark.tree {
+            isSound = mark.tree.withUnsafeBufferPointer { takeTree($0) } == mark.tree.count
+            hasHuffman = isSound
+        }
         for kind in 0..<3 {
+            if let origin = mark.origins[kind], let now = origins[kind], now == origin { continue }
+            tables[kind] = nil
             guard let origin = mark.origins[kind] else {
-                tables[kind] = nil
                 origins[kind] = nil
                 continue
             }
-            _ = origin.bytes.withUnsafeBufferPointer { takeTable(kind, mode: origin.mode, $0) }
+            let taken = origin.bytes.withUnsafeBufferPointer { takeTable(kind, mode: origin.mode, $0) }
+            if taken != origin.bytes.count { isSound = false }
         }
+        return isSound
     }
 
     /// Takes a new Huffman code.

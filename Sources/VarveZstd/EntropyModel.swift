@@ -11,6 +11,8 @@ protocol EntropyModel: AnyObject {
     func isTooLarge(_ size: Int, plainCount: Int) -> Bool
     /// Learns what was really written; `wasTooLarge` if a compressed block was thrown away.
     func settle(_ layout: BlockLayout, wasTooLarge: Bool)
+    /// What earlier blocks taught, in two bits.
+    var memory: Int { get set }
 }
 
 /// A block as an entropy model sees it.

@@ -30,6 +30,40 @@ final class FrameWalk {
         writer.state.reset()
     }
 
+    // MARK: starting in the middle
+
+    /// What is known at the block that comes next, but for places and tables.
+    func point() -> RestartPoint {
+        var point = RestartPoint()
+        point.wire = writer.state.mark()
+        point.entropy = entropy.memory
+        point.numbers = model.numbers
+        return point
+    }
+
+    /// Fills the tables from the text before the point, which is there as far as the model and the run-up reach.
+    func runUp(_ header: FrameHeader, _ text: UnsafePointer<UInt8>, to point: RestartPoint) throws(ZstdError) {
+        begin(header)
+        var at = point.plain - point.runUp
+        model.beginRunUp(at: at)
+        while at < point.plain {
+            guard !model.startsJob(at: at) else { throw .planDamaged }
+            let end = min(at + model.blockBytes(at: at), point.plain)
+            model.propose(text, from: at, to: end, into: proposal)
+            model.settle(recent: (0, 0, 0), isCompressed: true, asProposed: true)
+            at = end
+        }
+    }
+
+    /// Takes what the point says beyond the run-up.
+    func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
+        guard writer.state.restore(point.wire), model.take(numbers: point.numbers) else { throw .planDamaged }
+        entropy.memory = point.entropy
+        for entry in point.entries {
+            guard model.set(entry, at: point.plain, text) else { throw .planDamaged }
+        }
+    }
+
     /// Bytes of the block made last, header included.
     var bytes: UnsafeBufferPointer<UInt8> { writer.bytes }
 

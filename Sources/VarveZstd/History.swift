@@ -20,10 +20,13 @@ final class History {
     deinit { base.deallocate() }
 
     /// A frame begins of which the last `window` bytes are to be kept.
-    func begin(window: Int) {
+    func begin(window: Int) { begin(window: window, at: 0) }
+
+    /// The same, but what comes next is the text from `place` on.
+    func begin(window: Int, at place: Int) {
         self.window = window
-        origin = 0
-        end = 0
+        origin = place
+        end = place
     }
 
     /// The frame's text: `text[place]` may be read for the places kept.

@@ -3,75 +3,17 @@
 
 /// The match search of klauspost/compress at its default level: two hash tables, of eight and of five bytes, that keep the
 /// first four bytes beside each place; steps that grow through text without matches; offsets of earlier blocks are not used.
-final class KlauspostDoubleModel: MatchModel {
-    let windowBytes: Int
+final class KlauspostDoubleModel: KlauspostModel {
     private static let longBits: UInt64 = 17
     private static let shortBits: UInt64 = 15
-    /// Places after this are moved down.
-    private static let placeMax = 1 << 30
-
-    /// First bytes in the low half, place in the high half; places count from `shift` before the frame.
-    private let long: UnsafeMutablePointer<UInt64>
-    private let short: UnsafeMutablePointer<UInt64>
-    private var shift: Int
-    /// Where the frame's text ended so far.
-    private var lastEnd = 0
-    /// Whether the frame is one block that its encoder had as a whole: then it takes a slightly different search.
-    private var isAlone = false
+    private let long = PlaceTable(bits: longBits, isChain: false)
+    private let short = PlaceTable(bits: shortBits, isChain: false)
 
     init(windowBytes: Int) {
-        self.windowBytes = windowBytes
-        shift = windowBytes
-        long = .allocate(capacity: 1 << Int(Self.longBits))
-        long.initialize(repeating: 0, count: 1 << Int(Self.longBits))
-        short = .allocate(capacity: 1 << Int(Self.shortBits))
-        short.initialize(repeating: 0, count: 1 << Int(Self.shortBits))
+        super.init(windowBytes: windowBytes, blockSize: ZstdTables.blockMax, tables: [long, short])
     }
 
-    deinit {
-        long.deallocate()
-        short.deallocate()
-    }
-
-    func blockBytes(at position: Int) -> Int { min(ZstdTables.blockMax, windowBytes) }
-
-    func startsJob(at position: Int) -> Bool { false }
-
-    func begin(_ header: FrameHeader) {
-        isAlone = Self.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= blockBytes(at: 0)
-        // Everything known is put out of reach. Clearing the tables would cost more than many a frame.
-        shift += lastEnd + windowBytes
-        lastEnd = 0
-        if shift > Self.placeMax / 2 {
-            shift = windowBytes
-            long.update(repeating: 0, count: 1 << Int(Self.longBits))
-            short.update(repeating: 0, count: 1 << Int(Self.shortBits))
-        }
-    }
-
-    /// Whether the encoder had the whole frame at hand when it wrote that header: it says how long it is, or small.
-    static func isWhole(_ header: FrameHeader, _ windowBytes: Int) -> Bool {
-        header.contentBytes != nil || header.windowBytes < windowBytes
-    }
-
-    func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {}
-
-    /// Moves all places down, so that they stay within 32 bits. What is out of reach is forgotten.
-    private func moveDown(_ position: Int) {
-        let delta = position &+ shift &- windowBytes &- windowBytes
-        for (table, bits) in [(long, Self.longBits), (short, Self.shortBits)] {
-            for index in 0..<(1 << Int(bits)) {
-                let place = Int(table[index] >> 32)
-                table[index] = place < delta ? 0 : UInt64(place &- delta) << 32 | table[index] & 0xffff_ffff
-            }
-        }
-        shift -= delta
-    }
-
-    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
-        list.count = 0
-        if end &+ shift > Self.placeMax { moveDown(start) }
-        lastEnd = end
+    override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 16 { return }
         if isAlone { search(text, start, end, list, true) } else { search(text, start, end, list, false) }
     }
@@ -80,10 +22,11 @@ final class KlauspostDoubleModel: MatchModel {
     private func search(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ isAlone: Bool
     ) {
-        let long = long
-        let short = short
+        let long = long.entries
+        let short = short.entries
         let shift = shift
         let window = windowBytes
+        let floor = floor
         let limit = end &- 10
         var at = start
         var anchor = start
@@ -112,7 +55,7 @@ final class KlauspostDoubleModel: MatchModel {
                         let next = at &+ length &+ 1
                         var first = at &+ 1
                         var source = repeated
-                        let lowest = max(at &- window, 0)
+                        let lowest = max(at &- window, floor)
                         while source > lowest && first > anchor &+ 1 && text[source &- 1] == text[first &- 1]
                             && length < 131_073
                         {
@@ -156,7 +99,7 @@ final class KlauspostDoubleModel: MatchModel {
             offset2 = offset1
             offset1 = at &- from
             var length = Matching.length(text, at &+ 4, from &+ 4, end) &+ 4
-            let lowest = max(at &- window, 0)
+            let lowest = max(at &- window, floor)
             while from > lowest && at > anchor && text[from &- 1] == text[at &- 1] && length < 131_074 {
                 at &-= 1
                 from &-= 1

@@ -23,6 +23,11 @@ final class KlauspostEntropy: EntropyModel {
 
     func begin() { mayReuse = false }
 
+    var memory: Int {
+        get { mayReuse ? 1 : 0 }
+        set { mayReuse = newValue & 1 != 0 }
+    }
+
     func isTooLarge(_ size: Int, plainCount: Int) -> Bool { size >= plainCount }
 
     func settle(_ layout: BlockLayout, wasTooLarge: Bool) {

@@ -3,62 +3,22 @@
 
 /// The match search of klauspost/compress at its fastest level: one table of six-byte hashes that keeps the first four bytes
 /// beside each place, two places looked at a step.
-final class KlauspostFastModel: MatchModel {
-    static let windowBytes = 4 << 20
-    static let blockBytes = 1 << 16
+final class KlauspostFastModel: KlauspostModel {
+    static let blockSize = 1 << 16
     private static let bits: UInt64 = 15
-    private static let placeMax = 1 << 30
+    private let table = PlaceTable(bits: bits, isChain: false)
 
-    /// First bytes in the low half, place in the high half; places count from `shift` before the frame.
-    private let table: UnsafeMutablePointer<UInt64>
-    private var shift = windowBytes
-    private var lastEnd = 0
-    private var isAlone = false
-
-    var windowBytes: Int { Self.windowBytes }
-
-    init() {
-        table = .allocate(capacity: 1 << Int(Self.bits))
-        table.initialize(repeating: 0, count: 1 << Int(Self.bits))
+    init(windowBytes: Int) {
+        super.init(windowBytes: windowBytes, blockSize: Self.blockSize, tables: [table])
     }
 
-    deinit { table.deallocate() }
-
-    func blockBytes(at position: Int) -> Int { Self.blockBytes }
-
-    func startsJob(at position: Int) -> Bool { false }
-
-    func begin(_ header: FrameHeader) {
-        isAlone =
-            KlauspostDoubleModel.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= Self.blockBytes
-        shift += lastEnd + windowBytes
-        lastEnd = 0
-        if shift > Self.placeMax / 2 {
-            shift = windowBytes
-            table.update(repeating: 0, count: 1 << Int(Self.bits))
-        }
-    }
-
-    func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {}
-
-    private func moveDown(_ position: Int) {
-        let delta = position &+ shift &- windowBytes &- windowBytes
-        for index in 0..<(1 << Int(Self.bits)) {
-            let place = Int(table[index] >> 32)
-            table[index] = place < delta ? 0 : UInt64(place &- delta) << 32 | table[index] & 0xffff_ffff
-        }
-        shift -= delta
-    }
-
-    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
-        list.count = 0
-        if end &+ shift > Self.placeMax { moveDown(start) }
-        lastEnd = end
+    override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 10 { return }
         let isAlone = isAlone
-        let table = table
+        let table = table.entries
         let shift = shift
-        let window = Self.windowBytes
+        let window = windowBytes
+        let floor = floor
         let limit = end &- 8
         var at = start
         var anchor = start
@@ -86,7 +46,7 @@ final class KlauspostFastModel: MatchModel {
                     let next = at &+ length &+ 2
                     var first = at &+ 2
                     var source = repeated
-                    let lowest = max(at &- window, 0)
+                    let lowest = max(at &- window, floor)
                     while source > lowest && first > anchor &+ 1 && text[source &- 1] == text[first &- 1] {
                         source &-= 1
                         first &-= 1
@@ -117,7 +77,7 @@ final class KlauspostFastModel: MatchModel {
             offset2 = offset1
             offset1 = at &- from
             var length = Matching.length(text, at &+ 4, from &+ 4, end) &+ 4
-            let lowest = max(at &- window, 0)
+            let lowest = max(at &- window, floor)
             while from > lowest && at > anchor && text[from &- 1] == text[at &- 1] {
                 at &-= 1
                 from &-= 1

@@ -21,6 +21,24 @@ protocol MatchModel: AnyObject {
     func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList)
     /// Learns the offsets used last, after the block, and whether it was written compressed.
     func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool)
+
+    // MARK: starting in the middle
+
+    /// Text before the block at `position` that it and those after it may look at.
+    func reach(at position: Int) -> Int
+    /// Prepares for a walk that begins at `position` instead of the frame's start: no text before is looked at.
+    func beginRunUp(at position: Int)
+    /// What it knows besides its tables.
+    var numbers: [Int] { get }
+    /// Takes what another one knew besides its tables.
+    /// - Returns: Whether it can be.
+    func take(numbers: [Int]) -> Bool
+    /// The table entries that another model of the same parameters has otherwise, of those that still matter at `position`;
+    /// nil if there are more than `most`.
+    func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [RestartPoint.Entry]?
+    /// Changes a table entry.
+    /// - Returns: Whether it is one that there can be.
+    func set(_ entry: RestartPoint.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
 }
 
 /// Comparing text.

@@ -2,96 +2,25 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 /// The match search of libzstd's strategy "dfast" (levels 3 and 4): two hash tables, of eight and of `shortBytes` bytes; a step
-/// that grows every 256 bytes without a match. With jobs, as the zstd command has them, the text is cut into sections of the
-/// same size, each knowing only a stretch of text before it, not even the offsets used last.
-final class ReferenceDoubleModel: MatchModel {
-    struct Settings: Hashable {
-        var windowLog = 21
-        var longLog = 17
-        var shortLog = 16
-        var shortBytes = 5
-        /// Log of the size of jobs; 0 for none.
-        var jobLog = 0
-    }
-
-    private let settings: Settings
-    private let long: UnsafeMutablePointer<UInt32>
-    private let short: UnsafeMutablePointer<UInt32>
-    /// The place that counts as index 2: where the text known to this job begins.
-    private var base = 0
-    private var recent = (0, 0)
-    private var found = (0, 0)
-
-    let windowBytes: Int
-
+/// that grows every 256 bytes without a match.
+final class ReferenceDoubleModel: ReferenceModel {
     init(_ settings: Settings) {
-        self.settings = settings
-        windowBytes = 1 << settings.windowLog
-        long = .allocate(capacity: 1 << settings.longLog)
-        long.initialize(repeating: 0, count: 1 << settings.longLog)
-        short = .allocate(capacity: 1 << settings.shortLog)
-        short.initialize(repeating: 0, count: 1 << settings.shortLog)
+        super.init(settings, tableLogs: [settings.longLog, settings.shortLog])
     }
 
-    deinit {
-        long.deallocate()
-        short.deallocate()
-    }
-
-    func blockBytes(at position: Int) -> Int { min(ZstdTables.blockMax, windowBytes) }
-
-    func startsJob(at position: Int) -> Bool {
-        settings.jobLog > 0 && position > 0 && position & (1 << settings.jobLog - 1) == 0
-    }
-
-    func begin(_ header: FrameHeader) {
-        base = 0
-        recent = (1, 4)
-        found = recent
-        clear()
-    }
-
-    private func clear() {
-        long.update(repeating: 0, count: 1 << settings.longLog)
-        short.update(repeating: 0, count: 1 << settings.shortLog)
-    }
-
-    func settle(recent last: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {
-        if !isCompressed { return }
-        recent = asProposed ? found : (Int(last.0), Int(last.1))
-    }
-
-    private func startJob(_ text: UnsafePointer<UInt8>, _ start: Int) {
-        clear()
-        recent = (0, 0)
-        base = start - windowBytes >> 3
+    override func learn(_ text: UnsafePointer<UInt8>, _ start: Int) {
         let shift = 2 - base
         var at = base
         while at + 2 <= start - 8 {
             let word = Matching.word8(text, at)
             let index = UInt32(truncatingIfNeeded: at + shift)
-            short[shortSlot(word, UInt64(settings.shortLog), settings.shortBytes)] = index
-            long[Matching.hash8(word, UInt64(settings.longLog))] = index
+            tables[1].entries[slot(word, UInt64(settings.shortLog), settings.shortBytes)] = index
+            tables[0].entries[Matching.hash8(word, UInt64(settings.longLog))] = index
             at += 3
         }
     }
 
-    @inline(__always)
-    private func shortSlot(_ word: UInt64, _ bits: UInt64, _ bytes: Int) -> Int {
-        switch bytes {
-        case 5: return Matching.hash5(word, bits)
-        case 6: return Matching.hash6(word, bits)
-        case 7: return Matching.hash7(word, bits)
-        default:
-            return Int(truncatingIfNeeded: (UInt32(truncatingIfNeeded: word) &* 2_654_435_761) &>> UInt32(32 &- bits))
-        }
-    }
-
-    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
-        list.count = 0
-        if startsJob(at: start) { startJob(text, start) }
-        found = recent
-        if end &- start < 7 || end &- base > 1 << 31 { return }
+    override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         switch settings.shortBytes {
         case 5: search(text, start, end, list, 5)
         case 6: search(text, start, end, list, 6)
@@ -104,15 +33,15 @@ final class ReferenceDoubleModel: MatchModel {
     private func search(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ shortBytes: Int
     ) {
-        let long = long
-        let short = short
+        let long = tables[0].entries
+        let short = tables[1].entries
         let longBits = UInt64(settings.longLog)
         let shortBits = UInt64(settings.shortLog)
         let shift = 2 &- base
         let window = windowBytes
         let limit = end &- 8
         // Places at or below it are out of reach.
-        let lowest = end &- base > window ? end &- window : base
+        let lowest = max(end &- base > window ? end &- window : base, floor)
         let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
         var at = start
         if at == lowest { at &+= 1 }
@@ -142,7 +71,7 @@ final class ReferenceDoubleModel: MatchModel {
             var offset = 0
             repeat {
                 let word = Matching.word8(text, at)
-                let slot = shortSlot(word, shortBits, shortBytes)
+                let slot = slot(word, shortBits, shortBytes)
                 let shortIndex = short[slot]
                 current = at
                 let index = UInt32(truncatingIfNeeded: at &+ shift)
@@ -217,15 +146,15 @@ final class ReferenceDoubleModel: MatchModel {
                 long[Matching.hash8(insideWord, longBits)] = insideIndex
                 long[Matching.hash8(Matching.word8(text, at &- 2), longBits)] =
                     UInt32(truncatingIfNeeded: at &- 2 &+ shift)
-                short[shortSlot(insideWord, shortBits, shortBytes)] = insideIndex
-                short[shortSlot(Matching.word8(text, at &- 1), shortBits, shortBytes)] =
+                short[slot(insideWord, shortBits, shortBytes)] = insideIndex
+                short[slot(Matching.word8(text, at &- 1), shortBits, shortBytes)] =
                     UInt32(truncatingIfNeeded: at &- 1 &+ shift)
                 while at <= limit, offset2 > 0, Matching.word4(text, at) == Matching.word4(text, at &- offset2) {
                     let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
                     swap(&offset1, &offset2)
                     let word = Matching.word8(text, at)
                     let index = UInt32(truncatingIfNeeded: at &+ shift)
-                    short[shortSlot(word, shortBits, shortBytes)] = index
+                    short[slot(word, shortBits, shortBytes)] = index
                     long[Matching.hash8(word, longBits)] = index
                     list.append(0, more, 1)
                     at &+= more

@@ -24,6 +24,14 @@ final class ReferenceEntropy: EntropyModel {
         isFirst = true
     }
 
+    var memory: Int {
+        get { (mayReuse ? 1 : 0) | (isFirst ? 2 : 0) }
+        set {
+            mayReuse = newValue & 1 != 0
+            isFirst = newValue & 2 != 0
+        }
+    }
+
     private static func gain(_ count: Int) -> Int { count >> 6 + 2 }
 
     func isTooLarge(_ size: Int, plainCount: Int) -> Bool { size >= plainCount - Self.gain(plainCount) }

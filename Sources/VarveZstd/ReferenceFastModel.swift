@@ -2,42 +2,10 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 /// The match search of libzstd's strategy "fast" (levels 1 and 2): one hash table, pairs of neighbouring places, a gap between
-/// pairs that grows every 128 bytes without a match. Jobs as in ``ReferenceDoubleModel``; of its settings the long table counts.
-final class ReferenceFastModel: MatchModel {
-    private let settings: ReferenceDoubleModel.Settings
-    private let table: UnsafeMutablePointer<UInt32>
-    /// The place that counts as index 2: where the text known to this job begins.
-    private var base = 0
-    private var recent = (0, 0)
-    private var found = (0, 0)
-
-    let windowBytes: Int
-
-    init(_ settings: ReferenceDoubleModel.Settings) {
-        self.settings = settings
-        windowBytes = 1 << settings.windowLog
-        table = .allocate(capacity: 1 << settings.longLog)
-        table.initialize(repeating: 0, count: 1 << settings.longLog)
-    }
-
-    deinit { table.deallocate() }
-
-    func blockBytes(at position: Int) -> Int { min(ZstdTables.blockMax, windowBytes) }
-
-    func startsJob(at position: Int) -> Bool {
-        settings.jobLog > 0 && position > 0 && position & (1 << settings.jobLog - 1) == 0
-    }
-
-    func begin(_ header: FrameHeader) {
-        base = 0
-        recent = (1, 4)
-        found = recent
-        table.update(repeating: 0, count: 1 << settings.longLog)
-    }
-
-    func settle(recent last: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {
-        if !isCompressed { return }
-        recent = asProposed ? found : (Int(last.0), Int(last.1))
+/// pairs that grows every 128 bytes without a match. Of the settings the long table counts.
+final class ReferenceFastModel: ReferenceModel {
+    init(_ settings: Settings) {
+        super.init(settings, tableLogs: [settings.longLog])
     }
 
     @inline(__always)
@@ -46,23 +14,16 @@ final class ReferenceFastModel: MatchModel {
         return bytes == 7 ? Matching.hash7(word, bits) : Matching.hash6(word, bits)
     }
 
-    private func startJob(_ text: UnsafePointer<UInt8>, _ start: Int) {
-        table.update(repeating: 0, count: 1 << settings.longLog)
-        recent = (0, 0)
-        base = start - windowBytes >> 3
+    override func learn(_ text: UnsafePointer<UInt8>, _ start: Int) {
         var at = base
         while at + 1 < start - 8 {
-            table[slot(text, at, UInt64(settings.longLog), settings.shortBytes)] =
+            tables[0].entries[slot(text, at, UInt64(settings.longLog), settings.shortBytes)] =
                 UInt32(truncatingIfNeeded: at + 2 - base)
             at += 3
         }
     }
 
-    func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
-        list.count = 0
-        if startsJob(at: start) { startJob(text, start) }
-        found = recent
-        if end &- start < 7 || end &- base > 1 << 31 { return }
+    override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if settings.shortBytes == 7 { search(text, start, end, list, 7) } else { search(text, start, end, list, 6) }
     }
 
@@ -70,12 +31,12 @@ final class ReferenceFastModel: MatchModel {
     private func search(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ bytes: Int
     ) {
-        let table = table
+        let table = tables[0].entries
         let bits = UInt64(settings.longLog)
         let shift = 2 &- base
         let window = windowBytes
         let limit = end &- 8
-        let lowest = end &- base > window ? end &- window : base
+        let lowest = max(end &- base > window ? end &- window : base, floor)
         let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
         var at = start
         if at == lowest { at &+= 1 }

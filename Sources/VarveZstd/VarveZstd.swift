@@ -18,8 +18,8 @@
 //  walk (``FrameWalk``) runs in both. Nothing here reads a clock, a file or the platform's libzstd: the models are part of
 //  the on-disk format and change only together with its version.
 //
-//  A frame can only be made from its start: windows are megabytes long and the search tables hold whatever the walk left in
-//  them. A range in the middle replays its frame from the beginning, without keeping what it does not need.
+//  A long frame can be made from its ``RestartPoint``s on: windows are megabytes long and the search tables hold whatever the walk
+//  left in them, so a run-up over one window fills the tables, and what it leaves otherwise is written down.
 //
 //  Rejected: running libzstd (its authors promise no stable output); an entropy coder for exceptions (a known encoder has
 //  next to none, and long plans lie in chunks that are compressed anyway); corrections inside the search, as VarveDeflate has

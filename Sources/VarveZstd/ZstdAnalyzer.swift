@@ -22,6 +22,8 @@ package struct ZstdAnalyzer {
         /// Blocks that the models do not give.
         package var exceptions = 0
         package var exceptionBytes = 0
+        /// Blocks in the middle of frames from which on the file can be made.
+        package var points = 0
         package var compressedBytes = 0
         package var plainBytes = 0
     }
@@ -55,6 +57,7 @@ package struct ZstdAnalyzer {
     /// The main pass, with the encoder known.
     func analyze(with parameters: ZstdParameters, sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Result {
         let pass = ZstdPass(source: source, parameters: parameters)
+        pass.isWhole = true
         try pass.run(plainMax: .max, sink: sink)
         let plan = pass.plan()
         if plan.count > 4096, plan.count > pass.input.offset / 100 * Self.planPercentMax {
@@ -76,17 +79,42 @@ package struct ZstdAnalyzer {
     /// The parameters that give the file's beginning at the least cost; nil if all cost too much.
     func identify() throws -> ZstdParameters? {
         guard let header = try firstHeader() else { throw ZstdError("no-frame") }
+        return try Self.identify(source, ZstdParameters.candidates(header))?.parameters
+    }
+
+    /// Plain bytes looked at to tell likely candidates from the others.
+    private static let glimpseBytes = 300_000
+
+    /// Of the candidates the one that costs least.
+    static func identify(
+        _ source: @escaping ZstdSource, _ candidates: [ZstdParameters]
+    ) throws -> (parameters: ZstdParameters, cost: Int)? {
+        var likely: [(parameters: ZstdParameters, cost: Int)] = []
         var best: (parameters: ZstdParameters, cost: Int)?
-        for parameters in ZstdParameters.candidates(header) {
+        // Blocks of an unusual size cost some bytes whatever the encoder.
+        let next = 16
+        func look(_ parameters: ZstdParameters) throws {
             let pass = ZstdPass(source: source, parameters: parameters)
             pass.costMax = best?.cost ?? Self.costMax
             try pass.run(plainMax: Self.prefixBytes) { _ in }
-            let cost = pass.cost
-            if cost < best?.cost ?? max(pass.input.offset / 5, 4096) { best = (parameters, cost) }
-            // Blocks of an unusual size cost some bytes whatever the encoder.
-            if cost <= 16 { break }
+            if pass.cost < best?.cost ?? max(pass.input.offset / 5, 4096) { best = (parameters, pass.cost) }
         }
-        return best?.parameters
+        for parameters in candidates {
+            let pass = ZstdPass(source: source, parameters: parameters)
+            pass.costMax = likely.map(\.cost).min().map { 2 * $0 + 256 } ?? Self.costMax
+            try pass.run(plainMax: glimpseBytes) { _ in }
+            if pass.cost > next {
+                if pass.cost <= pass.costMax { likely.append((parameters, pass.cost)) }
+                continue
+            }
+            try look(parameters)
+            if best?.cost ?? .max <= next { return best }
+        }
+        let least = likely.map(\.cost).min() ?? 0
+        for each in likely.sorted(by: { $0.cost < $1.cost }) where each.cost <= 2 * least + 256 {
+            try look(each.parameters)
+        }
+        return best
     }
 
     private func firstHeader() throws -> FrameHeader? {
@@ -103,201 +131,5 @@ package struct ZstdAnalyzer {
             }
         }
         return nil
-    }
-}
-
-/// One run over a file: decodes it and takes down what the models do not give.
-final class ZstdPass {
-    let input: CompressedInput
-    private(set) var summary = ZstdAnalyzer.Summary()
-    /// The run ends when exceptions cost more.
-    var costMax = Int.max
-
-    private let parameters: ZstdParameters?
-    private let walk: FrameWalk?
-    private let reader = BlockReader()
-    private let history = History()
-    private var body: [UInt8] = []
-    private var elements = 0
-    private var plainBytes = 0
-    private var exceptions: [UInt8] = []
-    private var usualBlocks = 0
-    private var exceptionBytes = 0
-
-    init(source: @escaping ZstdSource, parameters: ZstdParameters?) {
-        input = CompressedInput(source: source)
-        self.parameters = parameters
-        walk = parameters.map { FrameWalk($0) }
-    }
-
-    /// Bytes that exceptions cost so far, but for those that only give a block's size.
-    var cost: Int { exceptionBytes + exceptions.count }
-
-    /// Runs over the frames until `plainMax` plain bytes are seen.
-    func run(plainMax: Int, sink: (UnsafeRawBufferPointer) throws -> Void) throws {
-        var sawFrame = false
-        while plainBytes < plainMax, cost <= costMax, let magic = try input.word() {
-            if magic == FrameHeader.magic {
-                sawFrame = true
-                try frame(plainMax, sink)
-            } else if FrameHeader.isSkippable(magic) {
-                try skippable()
-            } else {
-                break
-            }
-        }
-        guard sawFrame else { throw ZstdError("no-frame") }
-        if plainBytes >= plainMax || cost > costMax { return }
-        let rest = Array(try input.peek(1 << 16))
-        if !rest.isEmpty {
-            guard rest.count < 1 << 16 else { throw ZstdError("trailing") }
-            input.skip(rest.count)
-            put(kept: rest)
-        }
-        summary.compressedBytes = input.offset
-        summary.plainBytes = plainBytes
-        summary.encoder = parameters?.name ?? ""
-        summary.exceptionBytes = exceptionBytes
-    }
-
-    /// The whole plan, after a run to the end.
-    func plan() -> [UInt8] {
-        var head: [UInt8] = []
-        PlanBytes.put(&head, input.offset)
-        PlanBytes.put(&head, plainBytes)
-        PlanBytes.put(&head, parameters == nil ? 0 : 1)
-        if let parameters {
-            PlanBytes.put(&head, parameters.raw.count)
-            for value in parameters.raw { PlanBytes.put(&head, value) }
-        }
-        PlanBytes.put(&head, elements)
-        return ZstdPlan.seal(head + body)
-    }
-
-    private func put(kept bytes: [UInt8]) {
-        PlanBytes.put(&body, 0)
-        PlanBytes.put(&body, bytes)
-        elements += 1
-    }
-
-    private func skippable() throws {
-        let head = Array(try input.take(8))
-        let count = head[4...].reversed().reduce(0) { $0 << 8 | Int($1) }
-        guard count <= 1 << 24 else { throw ZstdError("skippable") }
-        var bytes = head
-        while bytes.count < count + 8 {
-            bytes.append(contentsOf: try input.take(min(count + 8 - bytes.count, 1 << 18)))
-        }
-        put(kept: bytes)
-    }
-
-    private func frame(_ plainMax: Int, _ sink: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let start = input.offset
-        let plainStart = plainBytes
-        let header = try FrameHeader(Array(input.peek(FrameHeader.bytesMax)))
-        input.skip(header.bytes.count)
-        history.begin(window: max(header.windowBytes, walk?.model.windowBytes ?? 0))
-        reader.state.reset()
-        walk?.begin(header)
-        exceptions = []
-        usualBlocks = 0
-        var isLast = false
-        while !isLast {
-            isLast = try block(header, sink)
-            if plainBytes >= plainMax || cost > costMax { return }
-        }
-        if let size = header.contentBytes, size != history.end { throw ZstdError.format }
-        let checksum = header.hasChecksum ? Array(try input.take(4)) : []
-        summary.frames += 1
-        elements += 1
-        PlanBytes.put(&body, 1)
-        PlanBytes.put(&body, header.bytes)
-        PlanBytes.put(&body, input.offset - start)
-        PlanBytes.put(&body, plainBytes - plainStart)
-        PlanBytes.put(&body, checksum)
-        PlanBytes.put(&body, exceptions)
-        exceptionBytes += exceptions.count
-        exceptions = []
-        if exceptionBytes > 1 << 20, exceptionBytes > input.offset / 100 * ZstdAnalyzer.planPercentMax {
-            throw ZstdError("cost")
-        }
-    }
-
-    /// - Returns: Whether it is the frame's last one.
-    private func block(_ header: FrameHeader, _ sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
-        // The next block's header is looked at too: whether it is empty says where the text ends.
-        let head = try input.peek(3)
-        guard head.count == 3 else { throw ZstdError.truncated }
-        let word = Int(head[0]) | Int(head[1]) << 8 | Int(head[2]) << 16
-        let isLast = word & 1 != 0
-        guard let kind = BlockLayout.Kind(rawValue: UInt8(word >> 1 & 3)) else { throw ZstdError.format }
-        let size = word >> 3
-        let blockMax = min(ZstdTables.blockMax, max(header.windowBytes, 1 << 10))
-        guard size <= ZstdTables.blockMax else { throw ZstdError.format }
-        let stored = kind == .single ? 1 : size
-        let all = try input.peek(3 + stored + 3)
-        guard all.count >= 3 + stored else { throw ZstdError.truncated }
-        let wanted = UnsafeBufferPointer(rebasing: all[..<(3 + stored)])
-        let content = UnsafeBufferPointer(rebasing: wanted[3...])
-
-        let count = try decode(kind, content, size, header)
-        guard count <= ZstdTables.blockMax, count <= blockMax || kind == .single else { throw ZstdError.format }
-        // Nothing but a raw block says by its header alone that it is empty.
-        if count == 0 && (!isLast || kind == .compressed) { throw ZstdError("empty-block") }
-        let start = history.end - count
-        summary.blocks += 1
-        if let walk {
-            var endsHere = isLast
-            if !isLast, all.count >= 3 + stored + 3 {
-                let next = Int(all[3 + stored]) | Int(all[4 + stored]) << 8 | Int(all[5 + stored]) << 16
-                endsHere = next & 1 != 0 && next >> 3 == 0
-            }
-            try describe(walk, start, count, isLast, endsHere, wanted, kind)
-        }
-        plainBytes += count
-        input.skip(3 + stored)
-        try sink(UnsafeRawBufferPointer(start: history.text + start, count: count))
-        return isLast
-    }
-
-    private func decode(
-        _ kind: BlockLayout.Kind, _ content: UnsafeBufferPointer<UInt8>, _ size: Int, _ header: FrameHeader
-    ) throws -> Int {
-        let room = history.room(ZstdTables.blockMax)
-        switch kind {
-        case .raw:
-            if let base = content.baseAddress { room.update(from: base, count: size) }
-            history.filled(size)
-            return size
-        case .single:
-            room.update(repeating: content[0], count: size)
-            history.filled(size)
-            return size
-        case .compressed:
-            guard reader.read(content),
-                reader.expand(into: room, behind: min(history.end, header.windowBytes))
-            else { throw ZstdError.format }
-            history.filled(reader.plainCount)
-            return reader.plainCount
-        }
-    }
-
-    private func describe(
-        _ walk: FrameWalk, _ start: Int, _ count: Int, _ isLast: Bool, _ endsHere: Bool,
-        _ wanted: UnsafeBufferPointer<UInt8>, _ kind: BlockLayout.Kind
-    ) throws {
-        let usual = walk.usual(at: start, left: endsHere ? count : Int.max)
-        let exception = try walk.describe(
-            history.text, start, start + count, isLast: isLast, wanted: wanted, kind: kind, decoded: reader)
-        if exception == .proposed, usual.count == count, usual.isLast == isLast {
-            usualBlocks += 1
-            return
-        }
-        summary.exceptions += 1
-        PlacedException(
-            usualBlocks: usualBlocks, plainCount: usual.count == count ? nil : count,
-            isLast: isLast, exception: exception
-        ).put(&exceptions)
-        usualBlocks = 0
     }
 }

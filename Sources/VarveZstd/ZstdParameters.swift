@@ -5,9 +5,10 @@
 struct ZstdParameters: Hashable {
     enum Encoder: Hashable {
         /// klauspost/compress; level 2 is its default. Eras: see ``KlauspostEntropy``.
-        case klauspost(level: Int, era: Int)
+        /// `windowLog` if the window is not the level's.
+        case klauspost(level: Int, era: Int, windowLog: Int? = nil)
         /// libzstd 1.5, strategy 1 ("fast") or 2 ("dfast").
-        case reference(strategy: Int, ReferenceDoubleModel.Settings)
+        case reference(strategy: Int, ReferenceModel.Settings)
     }
 
     var encoder: Encoder
@@ -17,10 +18,33 @@ struct ZstdParameters: Hashable {
     /// For tables and counters.
     var name: String {
         switch encoder {
-        case .klauspost(let level, let era): return "klauspost-\(level)-\(era)"
+        case .klauspost(let level, let era, let window):
+            return "klauspost-\(level)-\(era)\(window.map { "-\($0)" } ?? "")"
         case .reference(let strategy, let settings):
             return
                 "zstd-\(strategy == 1 ? "fast" : "dfast")-\(settings.windowLog)-\(settings.longLog)\(settings.jobLog > 0 ? "-jobs" : "")"
+        }
+    }
+
+    /// Plain bytes of the encoder's jobs; 0 if it has none.
+    var jobBytes: Int {
+        guard case .reference(_, let settings) = encoder, settings.jobLog > 0 else { return 0 }
+        return 1 << settings.jobLog
+    }
+
+    /// The model's window.
+    var windowBytes: Int {
+        switch encoder {
+        case .klauspost(let level, let era, let window): return window.map { 1 << $0 } ?? Self.window(level, era)
+        case .reference(_, let settings): return 1 << settings.windowLog
+        }
+    }
+
+    /// Memory that the models' tables take, about.
+    var modelBytes: Int {
+        switch encoder {
+        case .klauspost(let level, _, _): return [0, 1, 2, 5, 36][level] << 20
+        case .reference(_, let settings): return 4 << settings.longLog + 4 << settings.shortLog
         }
     }
 
@@ -28,7 +52,7 @@ struct ZstdParameters: Hashable {
     var raw: [Int] {
         let end = endsFull ? 1 : 0
         switch encoder {
-        case .klauspost(let level, let era): return [1, end, level, era]
+        case .klauspost(let level, let era, let window): return [1, end, level, era] + (window.map { [$0] } ?? [])
         case .reference(let strategy, let set):
             return [2, end, strategy, set.windowLog, set.longLog, set.shortLog, set.shortBytes, set.jobLog]
         }
@@ -39,8 +63,10 @@ struct ZstdParameters: Hashable {
         guard raw.count >= 2, raw[1] <= 1 else { return nil }
         switch raw[0] {
         case 1:
-            guard raw.count == 4, (1...2).contains(raw[2]), raw[3] <= 3 else { return nil }
-            encoder = .klauspost(level: raw[2], era: raw[3])
+            guard raw.count == 4 || raw.count == 5, (1...4).contains(raw[2]), raw[3] <= (raw[2] > 2 ? 5 : 3),
+                raw.count == 4 || (10...25).contains(raw[4])
+            else { return nil }
+            encoder = .klauspost(level: raw[2], era: raw[3], windowLog: raw.count == 5 ? raw[4] : nil)
         case 2:
             guard raw.count == 8, (1...2).contains(raw[2]), (10...25).contains(raw[3]), (6...24).contains(raw[4]),
                 (6...24).contains(raw[5]), (4...7).contains(raw[6]),
@@ -48,7 +74,7 @@ struct ZstdParameters: Hashable {
             else { return nil }
             encoder = .reference(
                 strategy: raw[2],
-                ReferenceDoubleModel.Settings(
+                ReferenceModel.Settings(
                     windowLog: raw[3], longLog: raw[4], shortLog: raw[5], shortBytes: raw[6], jobLog: raw[7]))
         default: return nil
         }
@@ -62,34 +88,96 @@ struct ZstdParameters: Hashable {
 
     func makeModels() -> (any MatchModel, any EntropyModel) {
         switch encoder {
-        case .klauspost(let level, let era):
-            if level == 1 {
-                let entropy = KlauspostEntropy(
-                    era: era, packsLiterals: false, blockSize: KlauspostFastModel.blockBytes)
-                return (KlauspostFastModel(), entropy)
-            }
-            let model = KlauspostDoubleModel(windowBytes: 8 << 20)
-            return (model, KlauspostEntropy(era: era, packsLiterals: era == 0, blockSize: model.blockBytes(at: 0)))
+        case .klauspost(let level, let era, _):
+            let model = Self.klauspost(level, era, windowBytes)
+            // Levels above the default compress blocks without a match; early versions did at the default level too.
+            return (
+                model,
+                KlauspostEntropy(
+                    era: min(era, era > 3 ? 2 : 3), packsLiterals: level > 2 || level == 2 && era == 0,
+                    blockSize: model.blockBytes(at: 0))
+            )
         case .reference(let strategy, let settings):
             let entropy = ReferenceEntropy(strategy: strategy, hasRawLiterals: false)
             return strategy == 1 ? (ReferenceFastModel(settings), entropy) : (ReferenceDoubleModel(settings), entropy)
         }
     }
 
+    private static func klauspost(_ level: Int, _ era: Int, _ windowBytes: Int) -> KlauspostModel {
+        switch level {
+        case 1: return KlauspostFastModel(windowBytes: windowBytes)
+        case 2: return KlauspostDoubleModel(windowBytes: windowBytes)
+        case 3:
+            return KlauspostBetterModel(
+                windowBytes: windowBytes, knowsRuns: era == 3, learnsAll: (2...4).contains(era))
+        default:
+            let eras: [KlauspostBestModel.Era] = [.first, .second, .fourth, .fifth, .third, .second]
+            return KlauspostBestModel(windowBytes: windowBytes, era: eras[era])
+        }
+    }
+
+    /// klauspost/compress's window, in bytes.
+    private static func window(_ level: Int, _ era: Int) -> Int {
+        switch level {
+        case 1: return 4 << 20
+        case 2: return 8 << 20
+        default: return era == 2 || era == 3 ? 8 << 20 : level == 3 ? 16 << 20 : 32 << 20
+        }
+    }
+
     /// Whether the last block of a frame with that header may be a full one.
     func endsFull(_ header: FrameHeader) -> Bool {
         switch encoder {
-        case .klauspost(let level, _):
-            return endsFull || KlauspostDoubleModel.isWhole(header, level == 1 ? 4 << 20 : 8 << 20)
+        case .klauspost: return endsFull || KlauspostModel.isWhole(header, windowBytes)
         case .reference: return endsFull
         }
+    }
+
+    /// The header that the encoder gives a frame of so many plain bytes that it does not know the length of beforehand; nil
+    /// if this is not known.
+    func usualHeader(plainCount count: Int) -> [UInt8]? {
+        guard case .klauspost(let level, _, _) = encoder, count > 0 else { return nil }
+        let window = windowBytes
+        var bytes: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 4]
+        guard count <= min(level == 1 ? KlauspostFastModel.blockSize : ZstdTables.blockMax, window) else {
+            return bytes + [UInt8((window.highBit - 10) << 3)]
+        }
+        // It was one block when the end came.
+        let isSingle = count > 1024
+        let code = count < 256 ? 0 : count < 65_536 + 256 ? 1 : 2
+        bytes[4] |= UInt8(code << 6) | (isSingle ? 32 : 0)
+        if !isSingle { bytes.append(UInt8(max(count.highBit + 1 - 10, 0) << 3)) }
+        if code > 0 {
+            let value = code == 1 ? count - 256 : count
+            for index in 0..<(1 << code) { bytes.append(UInt8(truncatingIfNeeded: value >> (8 * index))) }
+        }
+        return bytes
+    }
+
+    /// klauspost/compress's level; 0 for another encoder.
+    private var level: Int {
+        if case .klauspost(let level, _, _) = encoder { return level }
+        return 0
+    }
+
+    private var isNewest: Bool {
+        if case .klauspost(_, 3, _) = encoder { return true }
+        return false
     }
 
     /// Everything that is tried on a frame with that header, likely ones first.
     static func candidates(_ header: FrameHeader) -> [ZstdParameters] {
         var all: [ZstdParameters] = []
         for era in [3, 0, 2, 1] { all.append(ZstdParameters(.klauspost(level: 2, era: era))) }
+        for era in [3, 0, 2, 5, 4, 1] { all.append(ZstdParameters(.klauspost(level: 4, era: era))) }
+        for era in [3, 0, 4, 2, 5, 1] { all.append(ZstdParameters(.klauspost(level: 3, era: era))) }
         for era in [3, 0] { all.append(ZstdParameters(.klauspost(level: 1, era: era))) }
+        if header.contentBytes == nil, header.windowBytes >= 64 << 10, header.windowBytes.nonzeroBitCount == 1 {
+            // A window that somebody chose.
+            let log = header.windowBytes.highBit
+            all += all.filter { $0.windowBytes != header.windowBytes && $0.isNewest }
+                .map { ZstdParameters(.klauspost(level: $0.level, era: 3, windowLog: log)) }
+        }
         let reference = references(header)
         // libzstd's windows have two mebibytes at most at these levels, klauspost's four and eight.
         return header.windowBytes <= 2 << 20 || header.contentBytes != nil ? reference + all : all + reference
@@ -106,7 +194,7 @@ struct ZstdParameters: Hashable {
                 windowLog = min(window, (content - 1).highBit + 1)
             }
             for jobs in [max(20, windowLog + 2), 0] {
-                let settings = ReferenceDoubleModel.Settings(
+                let settings = ReferenceModel.Settings(
                     windowLog: windowLog, longLog: min(long, windowLog + 1), shortLog: min(short, windowLog),
                     shortBytes: bytes, jobLog: jobs)
                 all.append(ZstdParameters(.reference(strategy: strategy, settings), endsFull: true))

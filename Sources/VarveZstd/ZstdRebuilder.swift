@@ -6,12 +6,25 @@
 /// A plan is checked when it is taken; whether its bytes were the right ones only the file's digest can tell, and the
 /// caller must check that.
 package struct ZstdRebuilder: Sendable {
+    /// A stretch of the file that can be made without what lies before it.
+    package struct Segment: Sendable {
+        /// Its place in the zstd file.
+        package let compressed: Range<Int>
+        /// Its place in the plain bytes; making it may take some of those before, too.
+        package let plain: Range<Int>
+        fileprivate let element: Int
+        /// Which of its frame's restart points it begins at; nil for the frame's beginning.
+        fileprivate let point: Int?
+    }
+
     /// The zstd file's size.
     package let compressedCount: Int
     /// The size of all plain bytes.
     package let plainCount: Int
     /// The encoder's name.
     package let encoder: String
+    /// In the file's order, without gaps.
+    package let segments: [Segment]
 
     fileprivate let bytes: [UInt8]
     fileprivate let elements: [ZstdPlan.Element]
@@ -26,12 +39,44 @@ package struct ZstdRebuilder: Sendable {
         elements = plan.elements
         parameters = plan.parameters
         encoder = plan.parameters.map(\.name).joined(separator: "+")
+        var segments: [Segment] = []
+        for (index, element) in plan.elements.enumerated() {
+            var places: [(compressed: Int, plain: Int)] = [(0, 0)]
+            if case .frame(let frame) = element.content { places += frame.points.map { ($0.compressed, $0.plain) } }
+            for (number, place) in places.enumerated() {
+                var end = (compressed: element.compressedCount, plain: element.plainCount)
+                if number + 1 < places.count { end = places[number + 1] }
+                guard end.compressed >= place.compressed else { throw .planDamaged }
+                segments.append(
+                    Segment(
+                        compressed: (element.compressedStart + place.compressed)..<(element.compressedStart
+                            + end.compressed),
+                        plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain), element: index,
+                        point: number == 0 ? nil : number - 1))
+            }
+        }
+        self.segments = segments
     }
 
-    /// The bytes from `start` to the end, in order. Frames before it are left out; its own is made from its beginning.
+    /// Memory that a stream takes, in bytes, about.
+    package var streamBytes: Int {
+        parameters.map { $0.modelBytes + 2 * $0.windowBytes }.max() ?? 0
+    }
+
+    /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.
     package func stream(from start: Int) -> ZstdRebuildStream {
-        let first = elements.firstIndex { $0.compressedStart + $0.compressedCount > start } ?? elements.count
-        return ZstdRebuildStream(self, element: first, skipping: start)
+        var low = 0
+        var high = segments.count
+        while low < high {
+            let middle = (low + high) / 2
+            if segments[middle].compressed.upperBound > start { high = middle } else { low = middle + 1 }
+        }
+        guard low < segments.count else {
+            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0)
+        }
+        let segment = segments[low]
+        return ZstdRebuildStream(
+            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound)
     }
 }
 
@@ -47,27 +92,49 @@ package final class ZstdRebuildStream {
     private let history = History()
     private var walk: FrameWalk?
     private var element: Int
+    /// The restart point to begin at, before anything was made.
+    private var point: Int?
     private var skipLeft: Int
     private var frame: Frame?
+    /// The series in progress: sizes of the frames that are left, and bytes made of it.
+    private var series: (parameters: Int, left: Int, sizes: PlanInput, plain: Int, made: Int)?
     private var kept = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 16)
 
     /// A frame in progress.
     private struct Frame {
-        var element: ZstdPlan.Element
+        var plainStart: Int
+        var plainCount: Int
+        /// Nil if only the series it belongs to says.
+        var compressedCount: Int?
+        /// Nil if it has to be made.
+        var checksum: Range<Int>?
+        var hash = XXHash()
         var input: PlanInput
         var next: PlacedException?
         var usualLeft = 0
         var position = 0
-        var made: Int
+        var made = 0
         var isDone = false
+
+        mutating func advance() throws(ZstdError) {
+            if input.isAtEnd {
+                next = nil
+                return
+            }
+            let exception = try PlacedException(&input)
+            usualLeft = exception.usualBlocks
+            next = exception
+        }
     }
 
-    fileprivate init(_ rebuilder: ZstdRebuilder, element: Int, skipping start: Int) {
+    fileprivate init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int) {
         self.rebuilder = rebuilder
         self.element = element
-        let first = element < rebuilder.elements.count ? rebuilder.elements[element].compressedStart : start
-        skipLeft = start - first
+        self.point = point
+        skipLeft = count
     }
+
+    deinit { kept.deallocate() }
 
     /// Makes the next bytes, lent until the next call; empty ones never, nil at the end.
     /// - Throws: `plan-damaged`, or what `plain` throws.
@@ -86,54 +153,123 @@ package final class ZstdRebuildStream {
 
     private func piece(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
         if frame != nil { return try block(plain) }
+        if series != nil { return try nextOfSeries() }
         guard element < rebuilder.elements.count else { return nil }
         let here = rebuilder.elements[element]
-        guard let set = here.parameters else {
+        switch here.content {
+        case .kept(let bytes):
             element += 1
-            return keep(here.bytes)
+            return lend(rebuilder.bytes[bytes])
+        case .series(let set, let count, let sizes):
+            series = (set, count, PlanInput(bytes: rebuilder.bytes, range: sizes), here.plainStart, 0)
+            return try nextOfSeries()
+        case .frame(let content):
+            let set = rebuilder.parameters[content.parameters]
+            let header =
+                content.header.map { Array(rebuilder.bytes[$0]) } ?? set.usualHeader(plainCount: here.plainCount)
+            guard let header else { throw ZstdError.planDamaged }
+            var started = Frame(
+                plainStart: here.plainStart, plainCount: here.plainCount, compressedCount: here.compressedCount,
+                checksum: content.checksum, input: PlanInput(bytes: rebuilder.bytes, range: content.exceptions))
+            if let point {
+                self.point = nil
+                try restart(&started, content, content.points[point], FrameHeader(header), plain)
+                return lend([])
+            }
+            try begin(&started, set, header)
+            return lend(header[...])
         }
-        if walk?.parameters != rebuilder.parameters[set] { walk = FrameWalk(rebuilder.parameters[set]) }
-        walk?.begin(try FrameHeader(Array(rebuilder.bytes[here.bytes])))
+    }
+
+    private func nextOfSeries() throws -> UnsafeRawBufferPointer? {
+        guard var now = series else { return nil }
+        let set = rebuilder.parameters[now.parameters]
+        if now.left == 0 {
+            guard now.made == rebuilder.elements[element].compressedCount else { throw ZstdError.planDamaged }
+            series = nil
+            element += 1
+            return lend([])
+        }
+        let size = try now.sizes.number()
+        guard let header = set.usualHeader(plainCount: size) else { throw ZstdError.planDamaged }
+        var started = Frame(plainStart: now.plain, plainCount: size, input: PlanInput(bytes: [], range: 0..<0))
+        try begin(&started, set, header)
+        now.left -= 1
+        now.plain += size
+        series = now
+        return lend(header[...])
+    }
+
+    /// Begins a frame at its beginning; its header is made.
+    private func begin(_ started: inout Frame, _ set: ZstdParameters, _ header: [UInt8]) throws(ZstdError) {
+        walk(of: set).begin(try FrameHeader(header))
         history.begin(window: walk?.model.windowBytes ?? 0)
-        var started = Frame(
-            element: here, input: PlanInput(bytes: rebuilder.bytes, range: here.exceptions), made: here.bytes.count)
-        try Self.advance(&started)
+        started.made = header.count
+        try started.advance()
         frame = started
-        return keep(here.bytes)
     }
 
-    /// Lends bytes of the plan.
-    private func keep(_ place: Range<Int>) -> UnsafeRawBufferPointer {
-        if kept.count < place.count {
+    private func walk(of set: ZstdParameters) -> FrameWalk {
+        if let walk, walk.parameters == set { return walk }
+        let new = FrameWalk(set)
+        walk = new
+        return new
+    }
+
+    /// Begins a frame at a restart point.
+    private func restart(
+        _ started: inout Frame, _ content: ZstdPlan.Frame, _ point: RestartPoint, _ header: FrameHeader, _ plain: Plain
+    ) throws {
+        let walk = walk(of: rebuilder.parameters[content.parameters])
+        var at = max(point.plain - max(point.runUp, walk.model.reach(at: point.plain)), 0)
+        history.begin(window: max(walk.model.windowBytes, point.plain - at), at: at)
+        while at < point.plain {
+            let count = min(point.plain - at, ZstdTables.blockMax)
+            let room = history.room(count)
+            let start = started.plainStart + at
+            try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count))
+            history.filled(count)
+            at += count
+        }
+        try walk.runUp(header, history.text, to: point)
+        try walk.take(point, history.text)
+        started.position = point.plain
+        started.made = point.compressed
+        let exceptions = content.exceptions
+        guard point.exceptions <= exceptions.count else { throw ZstdError.planDamaged }
+        started.input = PlanInput(
+            bytes: rebuilder.bytes, range: (exceptions.lowerBound + point.exceptions)..<exceptions.upperBound)
+        try started.advance()
+        started.usualLeft -= point.usualBlocks
+        guard started.next == nil || started.usualLeft >= 0 else { throw ZstdError.planDamaged }
+        frame = started
+    }
+
+    /// Lends bytes that are no block.
+    private func lend(_ bytes: ArraySlice<UInt8>) -> UnsafeRawBufferPointer {
+        if kept.count < bytes.count {
             kept.deallocate()
-            kept = .allocate(byteCount: place.count, alignment: 16)
+            kept = .allocate(byteCount: bytes.count, alignment: 16)
         }
-        kept.copyBytes(from: rebuilder.bytes[place])
-        return UnsafeRawBufferPointer(rebasing: kept[..<place.count])
-    }
-
-    deinit { kept.deallocate() }
-
-    private static func advance(_ frame: inout Frame) throws(ZstdError) {
-        if frame.input.isAtEnd {
-            frame.next = nil
-            return
-        }
-        let exception = try PlacedException(&frame.input)
-        frame.usualLeft = exception.usualBlocks
-        frame.next = exception
+        kept.copyBytes(from: bytes)
+        return UnsafeRawBufferPointer(rebasing: kept[..<bytes.count])
     }
 
     private func block(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
         guard var now = frame, let walk else { throw ZstdError.planDamaged }
-        let total = now.element.plainCount
+        frame = nil  // so that it is not copied while it is changed
+        let total = now.plainCount
         if now.isDone {
-            frame = nil
-            element += 1
-            guard now.made + now.element.checksum.count == now.element.compressedCount, now.position == total,
-                now.next == nil
-            else { throw ZstdError.planDamaged }
-            return keep(now.element.checksum)
+            let checksum = now.checksum.map { rebuilder.bytes[$0] } ?? now.hash.bytes[...]
+            guard now.position == total, now.next == nil else { throw ZstdError.planDamaged }
+            let made = now.made + checksum.count
+            if let count = now.compressedCount {
+                guard made == count else { throw ZstdError.planDamaged }
+                element += 1
+            } else {
+                series?.made += made
+            }
+            return lend(checksum)
         }
         let left = total - now.position
         let usual = walk.usual(at: now.position, left: left)
@@ -143,20 +279,21 @@ package final class ZstdRebuildStream {
             count = next.plainCount ?? count
             isLast = next.isLast
             exception = next.exception
-            try Self.advance(&now)
+            try now.advance()
         } else {
             now.usualLeft -= 1
         }
         guard count <= left, count > 0 || isLast else { throw ZstdError.planDamaged }
         let room = history.room(ZstdTables.blockMax)
-        let start = now.element.plainStart + now.position
+        let start = now.plainStart + now.position
         if count > 0 { try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count)) }
+        if now.checksum == nil { now.hash.take(UnsafeBufferPointer(start: room, count: count)) }
         history.filled(count)
         try walk.make(history.text, now.position, now.position + count, isLast: isLast, exception)
         now.position += count
         now.made += walk.bytes.count
         now.isDone = isLast
-        guard now.made <= now.element.compressedCount else { throw ZstdError.planDamaged }
+        if let count = now.compressedCount, now.made > count { throw ZstdError.planDamaged }
         frame = now
         return UnsafeRawBufferPointer(walk.bytes)
     }

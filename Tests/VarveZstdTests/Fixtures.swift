@@ -54,6 +54,40 @@ func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0) throws -> [UInt
     return all
 }
 
+/// Whether they are the same. A failed expectation prints no file.
+func isEqual(_ one: [UInt8]?, _ other: [UInt8]) -> Bool { one == other }
+
+/// A zstd file of one frame of raw blocks, and its text, which repeats itself near and far.
+func repetitiveFile(_ count: Int, seed: UInt64) -> (file: [UInt8], plain: [UInt8]) {
+    var random = Seeded(state: seed)
+    var plain: [UInt8] = []
+    plain.reserveCapacity(count + 1000)
+    while plain.count < count {
+        if plain.count < 1000 || Int.random(in: 0..<4, using: &random) == 0 {
+            for _ in 0..<Int.random(in: 1...40, using: &random) { plain.append(.random(in: 97...112, using: &random)) }
+        } else {
+            let distance = Int.random(
+                in: 1...min(plain.count, 1 << Int.random(in: 4...23, using: &random)), using: &random)
+            let from = plain.count - distance
+            for index in 0..<Int.random(in: 4...400, using: &random) { plain.append(plain[from + index]) }
+        }
+    }
+    plain.removeLast(plain.count - count)
+    var file: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x70]
+    var at = 0
+    while at < count {
+        let size = min(ZstdTables.blockMax, count - at)
+        let word = (at + size == count ? 1 : 0) | size << 3
+        file += [
+            UInt8(truncatingIfNeeded: word), UInt8(truncatingIfNeeded: word >> 8),
+            UInt8(truncatingIfNeeded: word >> 16),
+        ]
+        file += plain[at..<(at + size)]
+        at += size
+    }
+    return (file, plain)
+}
+
 /// Numbers that are the same in every run.
 struct Seeded: RandomNumberGenerator {
     var state: UInt64

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// A hash table of klauspost/compress: a place in the high half of each entry, in the low half either the first four bytes
+/// found there or the place that had the slot before (*chains*). Places count from some point before the frame, so that a new
+/// frame need not clear the table.
+final class PlaceTable {
+    let entries: UnsafeMutablePointer<UInt64>
+    let bits: UInt64
+    let isChain: Bool
+
+    init(bits: UInt64, isChain: Bool) {
+        self.bits = bits
+        self.isChain = isChain
+        entries = .allocate(capacity: 1 << Int(bits))
+        entries.initialize(repeating: 0, count: 1 << Int(bits))
+    }
+
+    deinit { entries.deallocate() }
+
+    func clear() { entries.update(repeating: 0, count: 1 << Int(bits)) }
+
+    /// Moves all places down by `delta`; what lies before that is forgotten.
+    func moveDown(by delta: Int) {
+        let delta = UInt64(truncatingIfNeeded: delta)
+        for index in 0..<(1 << Int(bits)) {
+            let entry = entries[index]
+            let place = entry >> 32
+            let low = entry & 0xffff_ffff
+            if place < delta {
+                entries[index] = 0
+            } else if isChain {
+                entries[index] = (place - delta) << 32 | (low < delta ? 0 : low - delta)
+            } else {
+                entries[index] = (place - delta) << 32 | low
+            }
+        }
+    }
+
+    /// Puts a place before the one that a chain has.
+    @inline(__always)
+    static func push(_ entries: UnsafeMutablePointer<UInt64>, _ slot: Int, _ place: UInt64) {
+        entries[slot] = place &<< 32 | entries[slot] &>> 32
+    }
+}
+
+/// What the match searches of klauspost/compress have in common: tables that outlive a frame.
+class KlauspostModel: MatchModel {
+    /// Places after this are moved down.
+    private static let placeMax = 1 << 30
+    /// Lengths at which the encoder stops to extend a match backwards.
+    static let lengthMax = 131_074
+
+    let windowBytes: Int
+    private let blockSize: Int
+    let tables: [PlaceTable]
+    /// What is added to places of the frame for the tables.
+    final private(set) var shift: Int
+    /// Where the frame's text ended so far.
+    private var lastEnd = 0
+    /// Whether the frame is one block that its encoder had as a whole: then some levels take a slightly different search.
+    final private(set) var isAlone = false
+    /// No place before this is looked at.
+    final private(set) var floor = 0
+
+    init(windowBytes: Int, blockSize: Int, tables: [PlaceTable]) {
+        self.windowBytes = windowBytes
+        self.blockSize = min(blockSize, windowBytes)
+        self.tables = tables
+        shift = windowBytes
+    }
+
+    final func blockBytes(at position: Int) -> Int { blockSize }
+
+    final func startsJob(at position: Int) -> Bool { false }
+
+    final func begin(_ header: FrameHeader) {
+        isAlone = Self.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= blockSize
+        floor = 0
+        // Everything known is put out of reach. Clearing the tables would cost more than many a frame.
+        shift += lastEnd + windowBytes
+        lastEnd = 0
+        if shift > Self.placeMax / 2 { clear() }
+    }
+
+    private func clear() {
+        shift = windowBytes
+        for table in tables { table.clear() }
+    }
+
+    /// Whether the encoder had the whole frame at hand when it wrote that header: it says how long it is, or small.
+    static func isWhole(_ header: FrameHeader, _ windowBytes: Int) -> Bool {
+        header.contentBytes != nil || header.windowBytes < windowBytes
+    }
+
+    /// Blocks do not use offsets of earlier ones.
+    final func settle(recent: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {}
+
+    final func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
+        list.count = 0
+        if end &+ shift > Self.placeMax {
+            // Places stay within 32 bits. What is out of reach is forgotten.
+            let delta = start &+ shift &- windowBytes &- windowBytes
+            for table in tables { table.moveDown(by: delta) }
+            shift -= delta
+        }
+        lastEnd = end
+        search(text, start, end, list)
+    }
+
+    // MARK: starting in the middle
+
+    final func reach(at position: Int) -> Int { windowBytes }
+
+    final func beginRunUp(at position: Int) { floor = position }
+
+    final var numbers: [Int] { [] }
+
+    final func take(numbers: [Int]) -> Bool { numbers.isEmpty }
+
+    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [RestartPoint.Entry]? {
+        guard let other = other as? KlauspostModel, other.tables.count == tables.count else { return nil }
+        var all: [RestartPoint.Entry] = []
+        var first = 0
+        // What lies before is out of reach for good.
+        let lowest = position - windowBytes
+        let mine = shift
+        let others = other.shift
+        for (table, otherTable) in zip(tables, other.tables) {
+            let count = 1 << Int(table.bits)
+            for index in 0..<count {
+                let one = table.entries[index]
+                let two = otherTable.entries[index]
+                for part in 0..<(table.isChain ? 2 : 1) {
+                    let places =
+                        part == 0 ? (Int(one >> 32), Int(two >> 32)) : (Int(one & 0xffff_ffff), Int(two & 0xffff_ffff))
+                    let here = places.0 &- mine
+                    let there = places.1 &- others
+                    let distance = there > lowest ? position &- there : 0
+                    if distance == (here > lowest ? position &- here : 0) { continue }
+                    if all.count == most { return nil }
+                    all.append(
+                        RestartPoint.Entry(slot: first + (table.isChain ? 2 * index + part : index), distance: distance)
+                    )
+                }
+            }
+            first += table.isChain ? 2 * count : count
+        }
+        return all
+    }
+
+    final func set(_ entry: RestartPoint.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
+        let place = position - entry.distance
+        // Four bytes are read at the place, which must lie in the text before the block.
+        guard entry.distance == 0 || entry.distance >= 4 && entry.distance < windowBytes && place >= floor else {
+            return false
+        }
+        var slot = entry.slot
+        for table in tables {
+            let count = table.isChain ? 2 << Int(table.bits) : 1 << Int(table.bits)
+            if slot >= count {
+                slot -= count
+                continue
+            }
+            let stored = entry.distance == 0 ? 0 : UInt64(truncatingIfNeeded: place + shift)
+            if !table.isChain {
+                let low = entry.distance == 0 ? 0 : UInt64(Matching.word4(text, place))
+                table.entries[slot] = stored << 32 | low
+            } else if slot & 1 == 0 {
+                table.entries[slot / 2] = stored << 32 | table.entries[slot / 2] & 0xffff_ffff
+            } else {
+                table.entries[slot / 2] = table.entries[slot / 2] & ~0xffff_ffff | stored
+            }
+            return true
+        }
+        return false
+    }
+
+    /// Finds the sequences of a block. The list is empty.
+    func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {}
+
+    /// Newer versions look for runs first: one literal and a match for the rest.
+    final func putRun(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) -> Bool {
+        let count = end &- start
+        guard count > 3, Matching.length(text, start &+ 1, start, end) == count &- 1 else { return false }
+        list.append(1, count &- 1, 4)
+        return true
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// What the match searches of libzstd have in common: tables of indexes, offsets that go from block to block, and jobs.
+///
+/// With jobs, as the zstd command has them, the text is cut into sections of the same size, each knowing only a stretch of
+/// text before it, not even the offsets used last.
+class ReferenceModel: MatchModel {
+    struct Settings: Hashable {
+        var windowLog = 21
+        /// Of the long or only table.
+        var longLog = 17
+        var shortLog = 16
+        /// Bytes hashed for the short or only table.
+        var shortBytes = 5
+        /// Log of the size of jobs; 0 for none.
+        var jobLog = 0
+    }
+
+    /// A table of indexes; 0 and 1 are none.
+    struct Table {
+        let entries: UnsafeMutablePointer<UInt32>
+        let count: Int
+    }
+
+    let settings: Settings
+    let windowBytes: Int
+    let tables: [Table]
+    /// The place that counts as index 2: where the text known to this job begins.
+    final private(set) var base = 0
+    /// No place before this is looked at.
+    final private(set) var floor = 0
+    /// The offsets used last, before the block and after it if it is as proposed. 0 for none.
+    final private(set) var recent = (0, 0)
+    final var found = (0, 0)
+
+    init(_ settings: Settings, tableLogs: [Int]) {
+        self.settings = settings
+        windowBytes = 1 << settings.windowLog
+        tables = tableLogs.map { log in
+            let entries = UnsafeMutablePointer<UInt32>.allocate(capacity: 1 << log)
+            entries.initialize(repeating: 0, count: 1 << log)
+            return Table(entries: entries, count: 1 << log)
+        }
+    }
+
+    deinit { for table in tables { table.entries.deallocate() } }
+
+    final func blockBytes(at position: Int) -> Int { min(ZstdTables.blockMax, windowBytes) }
+
+    final func startsJob(at position: Int) -> Bool {
+        settings.jobLog > 0 && position > 0 && position & (1 << settings.jobLog - 1) == 0
+    }
+
+    final func begin(_ header: FrameHeader) {
+        base = 0
+        floor = 0
+        recent = (1, 4)
+        found = recent
+        clear()
+    }
+
+    private func clear() {
+        for table in tables { table.entries.update(repeating: 0, count: table.count) }
+    }
+
+    final func settle(recent last: (UInt32, UInt32, UInt32), isCompressed: Bool, asProposed: Bool) {
+        if !isCompressed { return }
+        recent = asProposed ? found : (Int(last.0), Int(last.1))
+    }
+
+    final func propose(_ text: UnsafePointer<UInt8>, from start: Int, to end: Int, into list: SequenceList) {
+        list.count = 0
+        if startsJob(at: start) {
+            clear()
+            recent = (0, 0)
+            base = start - windowBytes >> 3
+            floor = base
+            learn(text, start)
+        }
+        found = recent
+        if end &- start < 7 || end &- base > 1 << 31 { return }
+        search(text, start, end, list)
+    }
+
+    /// Fills the tables from the text between `base` and the start of a job.
+    func learn(_ text: UnsafePointer<UInt8>, _ start: Int) {}
+
+    /// Finds the sequences of a block of seven bytes or more. The list is empty.
+    func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {}
+
+    /// The slot of the lowest bytes of a word.
+    @inline(__always)
+    final func slot(_ word: UInt64, _ bits: UInt64, _ bytes: Int) -> Int {
+        switch bytes {
+        case 5: return Matching.hash5(word, bits)
+        case 6: return Matching.hash6(word, bits)
+        case 7: return Matching.hash7(word, bits)
+        default:
+            return Int(truncatingIfNeeded: (UInt32(truncatingIfNeeded: word) &* 2_654_435_761) &>> UInt32(32 &- bits))
+        }
+    }
+
+    // MARK: starting in the middle
+
+    final func reach(at position: Int) -> Int { startsJob(at: position) ? windowBytes >> 3 : windowBytes }
+
+    final func beginRunUp(at position: Int) {
+        floor = position
+        recent = (0, 0)
+    }
+
+    final var numbers: [Int] { [recent.0, recent.1] }
+
+    final func take(numbers: [Int]) -> Bool {
+        guard numbers.count == 2 else { return false }
+        recent = (numbers[0], numbers[1])
+        return true
+    }
+
+    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [RestartPoint.Entry]? {
+        guard let other = other as? ReferenceModel, other.tables.count == tables.count else { return nil }
+        var all: [RestartPoint.Entry] = []
+        var first = 0
+        // What lies before is out of reach for good.
+        let lowest = max(position - windowBytes, 0)
+        for (table, otherTable) in zip(tables, other.tables) {
+            for index in 0..<min(table.count, otherTable.count) {
+                let here = Int(table.entries[index]) &- 2 &+ base
+                let there = Int(otherTable.entries[index]) &- 2 &+ other.base
+                let distance = there >= lowest ? position &- there : 0
+                if distance == (here >= lowest ? position &- here : 0) { continue }
+                if all.count == most { return nil }
+                all.append(RestartPoint.Entry(slot: first + index, distance: distance))
+            }
+            first += table.count
+        }
+        return all
+    }
+
+    final func set(_ entry: RestartPoint.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
+        let place = position - entry.distance
+        guard entry.distance == 0 || entry.distance > 0 && place >= max(floor, base) && place - base < 1 << 31 else {
+            return false
+        }
+        var slot = entry.slot
+        for table in tables {
+            if slot < table.count {
+                table.entries[slot] = entry.distance == 0 ? 0 : UInt32(truncatingIfNeeded: place - base + 2)
+                return true
+            }
+            slot -= table.count
+        }
+        return false
+    }
+}

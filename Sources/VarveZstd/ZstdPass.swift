@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// One run over a file: decodes it and takes down what the models do not give.
+final class ZstdPass {
+    let input: CompressedInput
+    private(set) var summary = ZstdAnalyzer.Summary()
+    /// The run ends when exceptions cost more.
+    var costMax = Int.max
+    /// Whether this is the run that the plan comes from: restart points are found, and other encoders where the first one's
+    /// models do not fit any more.
+    var isWhole = false
+    /// Frames after which the run ends.
+    var framesMax = Int.max
+    /// Plain bytes between restart points at least; else a window, but four mebibytes at least.
+    var spacing: Int?
+    /// The frame read last.
+    private(set) var record: ZstdPlan.Record?
+
+    private let source: ZstdSource
+    private var sets: [ZstdParameters]
+    private var set = 0
+    private var walk: FrameWalk?
+    private var other: FrameWalk?
+    private let reader = BlockReader()
+    private let history = History()
+    private var body: [UInt8] = []
+    private var elements = 0
+    private var series: (count: Int, compressed: Int, plain: Int, bytes: [UInt8]) = (0, 0, 0, [])
+    private var plainBytes = 0
+    private var exceptions: [UInt8] = []
+    private var usualBlocks = 0
+    private var exceptionBytes = 0
+    private var pointBytes: [UInt8] = []
+    private var lastPoint = RestartPoint()
+    private var pointsRefused = 0
+    private var secondLooks = 0
+
+    /// Frames that are looked at again with all models, because the last ones did not fit.
+    private static let secondLooksMax = 12
+    private static let spacingMin = 4 << 20
+    private static let setsMax = 16
+
+    init(source: @escaping ZstdSource, parameters: ZstdParameters?) {
+        self.source = source
+        input = CompressedInput(source: source)
+        sets = parameters.map { [$0] } ?? []
+        walk = parameters.map { FrameWalk($0) }
+    }
+
+    /// Bytes that exceptions cost so far, but for those that only give a block's size.
+    var cost: Int { exceptionBytes + exceptions.count }
+
+    /// Runs over the frames until `plainMax` plain bytes are seen.
+    func run(plainMax: Int, sink: (UnsafeRawBufferPointer) throws -> Void) throws {
+        var sawFrame = false
+        while plainBytes < plainMax, cost <= costMax, summary.frames < framesMax, let magic = try input.word() {
+            if magic == FrameHeader.magic {
+                sawFrame = true
+                try frame(plainMax, sink)
+            } else if FrameHeader.isSkippable(magic) {
+                try skippable()
+            } else {
+                break
+            }
+        }
+        guard sawFrame else { throw ZstdError("no-frame") }
+        if plainBytes >= plainMax || cost > costMax || summary.frames >= framesMax { return }
+        let rest = Array(try input.peek(1 << 16))
+        if !rest.isEmpty {
+            guard rest.count < 1 << 16 else { throw ZstdError("trailing") }
+            input.skip(rest.count)
+            put(kept: rest)
+        }
+        summary.compressedBytes = input.offset
+        summary.plainBytes = plainBytes
+        summary.encoder = sets.map(\.name).joined(separator: "+")
+        summary.exceptionBytes = exceptionBytes
+    }
+
+    /// The whole plan, after a run to the end.
+    func plan() -> [UInt8] {
+        endSeries()
+        var head: [UInt8] = []
+        PlanBytes.put(&head, input.offset)
+        PlanBytes.put(&head, plainBytes)
+        PlanBytes.put(&head, sets.count)
+        for parameters in sets {
+            PlanBytes.put(&head, parameters.raw.count)
+            for value in parameters.raw { PlanBytes.put(&head, value) }
+        }
+        PlanBytes.put(&head, elements)
+        return ZstdPlan.seal(head + body)
+    }
+
+    // MARK: elements
+
+    private func put(kept bytes: [UInt8]) {
+        endSeries()
+        PlanBytes.put(&body, 0)
+        PlanBytes.put(&body, bytes)
+        elements += 1
+    }
+
+    private func put(_ record: ZstdPlan.Record) {
+        guard record.isUsual, record.plainCount > 0 else {
+            endSeries()
+            record.put(&body)
+            elements += 1
+            return
+        }
+        series.count += 1
+        series.compressed += record.compressedCount
+        series.plain += record.plainCount
+        PlanBytes.put(&series.bytes, record.plainCount)
+        if series.count == ZstdPlan.seriesMax || series.plain >= ZstdPlan.seriesBytes { endSeries() }
+    }
+
+    private func endSeries() {
+        guard series.count > 0 else { return }
+        PlanBytes.put(&body, 2)
+        PlanBytes.put(&body, set)
+        PlanBytes.put(&body, series.count)
+        PlanBytes.put(&body, series.compressed)
+        body.append(contentsOf: series.bytes)
+        elements += 1
+        series = (0, 0, 0, [])
+    }
+
+    private func skippable() throws {
+        let head = Array(try input.take(8))
+        let count = head[4...].reversed().reduce(0) { $0 << 8 | Int($1) }
+        guard count <= 1 << 24 else { throw ZstdError("skippable") }
+        var bytes = head
+        while bytes.count < count + 8 {
+            bytes.append(contentsOf: try input.take(min(count + 8 - bytes.count, 1 << 18)))
+        }
+        put(kept: bytes)
+    }
+
+    private func frame(_ plainMax: Int, _ sink: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let start = input.offset
+        let plainStart = plainBytes
+        let header = try FrameHeader(Array(input.peek(FrameHeader.bytesMax)))
+        input.skip(header.bytes.count)
+        // A run-up needs a window of text and what is missing to whole blocks.
+        history.begin(window: max(header.windowBytes, (walk?.model.windowBytes ?? 0) + ZstdTables.blockMax))
+        reader.state.reset()
+        walk?.begin(header)
+        exceptions = []
+        usualBlocks = 0
+        pointBytes = []
+        lastPoint = RestartPoint()
+        pointsRefused = 0
+        var hash = XXHash()
+        var isLast = false
+        while !isLast {
+            if isWhole { try placePoint(header, input.offset - start) }
+            let position = history.end
+            isLast = try block(header, sink)
+            if history.end <= ZstdPlan.checksumMax {
+                hash.take(UnsafeBufferPointer(start: history.text + position, count: history.end - position))
+            }
+            if plainBytes >= plainMax || cost > costMax { return }
+        }
+        if let size = header.contentBytes, size != history.end { throw ZstdError.format }
+        summary.frames += 1
+        let checksum = header.hasChecksum ? Array(try input.take(4)) : []
+        guard walk != nil else { return }
+        var record = ZstdPlan.Record(parameters: set, header: header.bytes)
+        record.compressedCount = input.offset - start
+        record.plainCount = plainBytes - plainStart
+        record.checksum = checksum
+        record.hasUsualHeader = sets[set].usualHeader(plainCount: record.plainCount) == header.bytes
+        record.hasUsualChecksum =
+            pointBytes.isEmpty && record.plainCount <= ZstdPlan.checksumMax && hash.bytes == checksum
+        record.exceptions = exceptions
+        record.points = pointBytes
+        record = try secondLook(record, header, start)
+        exceptions = []
+        put(record)
+        self.record = record
+        exceptionBytes += record.exceptions.count
+        if exceptionBytes > 1 << 20, exceptionBytes > input.offset / 100 * ZstdAnalyzer.planPercentMax {
+            throw ZstdError("cost")
+        }
+    }
+
+    /// Where a frame cost much, the encoder may be another one from there on.
+    private func secondLook(
+        _ record: ZstdPlan.Record, _ header: FrameHeader, _ start: Int
+    ) throws -> ZstdPlan.Record {
+        let cost = record.exceptions.count
+        guard isWhole, secondLooks < Self.secondLooksMax, start > 0, cost > 64, cost > record.compressedCount / 50
+        else {
+            return record
+        }
+        secondLooks += 1
+        let rest: ZstdSource = { [source] offset, room in
+            guard offset < record.compressedCount else { return 0 }
+            let count = min(room.count, record.compressedCount - offset)
+            return try source(start + offset, UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
+        }
+        guard
+            let found = try ZstdAnalyzer.identify(rest, ZstdParameters.candidates(header).filter { $0 != sets[set] }),
+            sets.contains(found.parameters) || sets.count < Self.setsMax
+        else { return record }
+        let pass = ZstdPass(source: rest, parameters: found.parameters)
+        pass.isWhole = true
+        pass.framesMax = 1
+        pass.costMax = cost
+        pass.secondLooks = Self.secondLooksMax
+        try pass.run(plainMax: .max) { _ in }
+        guard var better = pass.record, better.exceptions.count < cost else { return record }
+        endSeries()
+        set = sets.firstIndex(of: found.parameters) ?? sets.count
+        if set == sets.count { sets.append(found.parameters) }
+        walk = FrameWalk(found.parameters)
+        other = nil
+        better.parameters = set
+        summary.exceptions += pass.summary.exceptions
+        summary.points += pass.summary.points
+        return better
+    }
+
+    // MARK: restart points
+
+    /// Makes the place reached a restart point if it is time for one.
+    private func placePoint(_ header: FrameHeader, _ compressed: Int) throws {
+        guard let walk else { return }
+        let position = history.end
+        let window = walk.model.windowBytes
+        let isJob = walk.model.startsJob(at: position)
+        let hasJobs = walk.parameters.jobBytes > 0
+        let spacing = spacing ?? (isJob ? Self.spacingMin : max(Self.spacingMin, window))
+        guard position - lastPoint.plain >= spacing, isJob == hasJobs, pointsRefused < 4 else { return }
+        var point = walk.point()
+        point.plain = position
+        point.compressed = compressed
+        point.exceptions = exceptions.count
+        point.usualBlocks = usualBlocks
+        let block = walk.model.blockBytes(at: 0)
+        point.runUp = isJob ? 0 : min((window + block - 1) / block * block, position)
+        let next = other ?? FrameWalk(walk.parameters)
+        other = next
+        try next.runUp(header, history.text, to: point)
+        if !isJob {
+            // What costs more than a thousandth of the stretch before is not worth it.
+            let worth = self.spacing == nil ? (compressed - lastPoint.compressed) / 4000 : .max
+            let most = min(max(worth, 16), RestartPoint.entriesMax)
+            guard let entries = next.model.entries(unlike: walk.model, at: position, most: most) else {
+                pointsRefused += 1
+                return
+            }
+            point.entries = entries
+        }
+        try next.take(point, history.text)
+        // From here on all is as it will be for who restarts here.
+        other = walk
+        self.walk = next
+        point.put(&pointBytes, after: lastPoint)
+        lastPoint = point
+        summary.points += 1
+    }
+
+    // MARK: blocks
+
+    /// - Returns: Whether it is the frame's last one.
+    private func block(_ header: FrameHeader, _ sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
+        // The next block's header is looked at too: whether it is empty says where the text ends.
+        let head = try input.peek(3)
+        guard head.count == 3 else { throw ZstdError.truncated }
+        let word = Int(head[0]) | Int(head[1]) << 8 | Int(head[2]) << 16
+        let isLast = word & 1 != 0
+        guard let kind = BlockLayout.Kind(rawValue: UInt8(word >> 1 & 3)) else { throw ZstdError.format }
+        let size = word >> 3
+        let blockMax = min(ZstdTables.blockMax, max(header.windowBytes, 1 << 10))
+        guard size <= ZstdTables.blockMax else { throw ZstdError.format }
+        let stored = kind == .single ? 1 : size
+        let all = try input.peek(3 + stored + 3)
+        guard all.count >= 3 + stored else { throw ZstdError.truncated }
+        let wanted = UnsafeBufferPointer(rebasing: all[..<(3 + stored)])
+        let content = UnsafeBufferPointer(rebasing: wanted[3...])
+
+        let count = try decode(kind, content, size, header)
+        guard count <= ZstdTables.blockMax, count <= blockMax || kind == .single else { throw ZstdError.format }
+        // Nothing but a raw block says by its header alone that it is empty.
+        if count == 0 && (!isLast || kind == .compressed) { throw ZstdError("empty-block") }
+        let start = history.end - count
+        summary.blocks += 1
+        if let walk {
+            var endsHere = isLast
+            if !isLast, all.count >= 3 + stored + 3 {
+                let next = Int(all[3 + stored]) | Int(all[4 + stored]) << 8 | Int(all[5 + stored]) << 16
+                endsHere = next & 1 != 0 && next >> 3 == 0
+            }
+            try describe(walk, start, count, isLast, endsHere, wanted, kind)
+        }
+        plainBytes += count
+        input.skip(3 + stored)
+        try sink(UnsafeRawBufferPointer(start: history.text + start, count: count))
+        return isLast
+    }
+
+    private func decode(
+        _ kind: BlockLayout.Kind, _ content: UnsafeBufferPointer<UInt8>, _ size: Int, _ header: FrameHeader
+    ) throws -> Int {
+        let room = history.room(ZstdTables.blockMax)
+        switch kind {
+        case .raw:
+            if let base = content.baseAddress { room.update(from: base, count: size) }
+            history.filled(size)
+            return size
+        case .single:
+            room.update(repeating: content[0], count: size)
+            history.filled(size)
+            return size
+        case .compressed:
+            guard reader.read(content),
+                reader.expand(into: room, behind: min(history.end, header.windowBytes))
+            else { throw ZstdError.format }
+            history.filled(reader.plainCount)
+            return reader.plainCount
+        }
+    }
+
+    private func describe(
+        _ walk: FrameWalk, _ start: Int, _ count: Int, _ isLast: Bool, _ endsHere: Bool,
+        _ wanted: UnsafeBufferPointer<UInt8>, _ kind: BlockLayout.Kind
+    ) throws {
+        let usual = walk.usual(at: start, left: endsHere ? count : Int.max)
+        let exception = try walk.describe(
+            history.text, start, start + count, isLast: isLast, wanted: wanted, kind: kind, decoded: reader)
+        if exception == .proposed, usual.count == count, usual.isLast == isLast {
+            usualBlocks += 1
+            return
+        }
+        summary.exceptions += 1
+        PlacedException(
+            usualBlocks: usualBlocks, plainCount: usual.count == count ? nil : count,
+            isLast: isLast, exception: exception
+        ).put(&exceptions)
+        usualBlocks = 0
+    }
+}
