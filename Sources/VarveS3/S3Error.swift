@@ -23,6 +23,7 @@ enum S3Code: String, Sendable, CaseIterable {
     case invalidDigest = "InvalidDigest"
     case invalidLocationConstraint = "InvalidLocationConstraint"
     case invalidPart = "InvalidPart"
+    case invalidPartNumber = "InvalidPartNumber"
     case invalidPartOrder = "InvalidPartOrder"
     case invalidRange = "InvalidRange"
     case invalidRequest = "InvalidRequest"
@@ -69,7 +70,7 @@ enum S3Code: String, Sendable, CaseIterable {
         case .bucketNotEmpty, .operationAborted: .conflict
         case .insufficientStorage: .insufficientStorage
         case .internalError: .internalServerError
-        case .invalidRange: .rangeNotSatisfiable
+        case .invalidPartNumber, .invalidRange: .rangeNotSatisfiable
         case .methodNotAllowed: .methodNotAllowed
         case .missingContentLength: .lengthRequired
         case .notImplemented: .notImplemented

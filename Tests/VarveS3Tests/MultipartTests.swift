@@ -87,6 +87,60 @@ struct MultipartTests {
         }
     }
 
+    @Test("objects are read part by part, as they were uploaded")
+    func partNumbers() async throws {
+        try await TestServer.run { server in
+            let upload = try await server.begin("k")
+            let parts = [pattern(5 << 20), pattern(6 << 20, salt: 2), pattern(6 << 20, salt: 3), pattern(9, salt: 4)]
+            var list: [String] = []
+            for (index, bytes) in parts.enumerated() {
+                let number = index * 3 + 1
+                let reply = try await server.send(
+                    "PUT", "/bucket/k?partNumber=\(number)&uploadId=\(upload)", body: bytes)
+                list.append(part(number, reply.header("ETag") ?? ""))
+            }
+            let done = try await server.send("POST", "/bucket/k?uploadId=\(upload)", body: complete(list))
+            #expect(done.status == 200, "\(done)")
+            try await server.send("PUT", "/bucket/c", [("x-amz-copy-source", "bucket/k")], body: [])
+            for key in ["k", "c"] {
+                var start = 0
+                for (index, bytes) in parts.enumerated() {
+                    for method in ["GET", "HEAD"] {
+                        let reply = try await server.send(method, "/bucket/\(key)?partNumber=\(index + 1)")
+                        #expect(reply.status == 206)
+                        #expect(reply.header("x-amz-mp-parts-count") == "4")
+                        #expect(reply.header("Content-Length") == "\(bytes.count)")
+                        let size = parts.reduce(0) { $0 + $1.count }
+                        #expect(reply.header("Content-Range") == "bytes \(start)-\(start + bytes.count - 1)/\(size)")
+                        if method == "GET" { #expect(reply.body == bytes) }
+                    }
+                    start += bytes.count
+                }
+                #expect(try await server.send("GET", "/bucket/\(key)?partNumber=5").code == "InvalidPartNumber")
+            }
+            let whole = try await server.send("GET", "/bucket/k")
+            #expect(whole.headers.allSatisfy { !$0.name.contains("varve") && $0.name != "x-amz-mp-parts-count" })
+
+            // What was put at once is its own and only part.
+            for bytes in [[], [1, 2, 3]] as [[UInt8]] {
+                try await server.send("PUT", "/bucket/p", body: bytes)
+                let reply = try await server.send("GET", "/bucket/p?partNumber=1")
+                #expect(reply.status == (bytes.isEmpty ? 200 : 206))
+                #expect(reply.body == bytes)
+                #expect(reply.header("x-amz-mp-parts-count") == nil)
+                let next = try await server.send("GET", "/bucket/p?partNumber=2")
+                #expect(next.status == 416)
+                #expect(next.code == "InvalidPartNumber")
+            }
+            for number in ["0", "-1", "10001", "x", ""] {
+                let reply = try await server.send("GET", "/bucket/k?partNumber=\(number)")
+                #expect(reply.code == "InvalidArgument", "\(number): \(reply)")
+            }
+            let both = try await server.send("GET", "/bucket/k?partNumber=1", [("Range", "bytes=0-1")])
+            #expect(both.code == "InvalidRequest")
+        }
+    }
+
     @Test(
         "a checksum in the head of the completion is that of the object, not of the list",
         arguments: ["COMPOSITE", "FULL_OBJECT"])

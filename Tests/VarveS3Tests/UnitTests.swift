@@ -182,3 +182,42 @@ struct CodingTests {
         }
     }
 }
+
+@Suite("lengths of parts")
+struct PartSizesTests {
+    @Test(
+        "are kept as a short text and read again",
+        arguments: [
+            ([7], "7"), ([5, 5, 5, 2], "5*3,2"), ([0], "0"), ([1, 2, 1, 2], "1,2,1,2"),
+            (Array(repeating: 5 << 20, count: 10_000), "5242880*10000"),
+        ] as [([UInt64], String)])
+    func roundTrip(_ sizes: [UInt64], _ text: String) throws {
+        #expect(PartSizes(sizes).text == text)
+        let read = try #require(PartSizes(text, total: sizes.reduce(0, +)))
+        #expect(read == PartSizes(sizes))
+        #expect(read.count == sizes.count)
+        var start: UInt64 = 0
+        for (index, size) in sizes.enumerated() {
+            #expect(read.range(of: UInt64(index) + 1) == start..<start + size)
+            start += size
+        }
+        #expect(read.range(of: UInt64(sizes.count) + 1) == nil)
+        #expect(read.range(of: 0) == nil)
+        #expect(read.range(of: .max) == nil)
+    }
+
+    @Test("of very different parts are not kept, nor those of none")
+    func long() {
+        #expect(PartSizes((0..<500).map { $0 * 1000 }).text == nil)
+        #expect(PartSizes([]).text == nil)
+    }
+
+    @Test(
+        "that can not be are none",
+        arguments: [
+            "", ",", "1,", "x", "-1", "1*", "*1", "1*0", "1*2*3", "3*10001", "1*9999,1*2", "5",
+            "18446744073709551615*2",
+            "9999999999999999999*2,1", String(repeating: "0,", count: 600) + "4",
+        ])
+    func damaged(_ text: String) { #expect(PartSizes(text, total: 4) == nil) }
+}

@@ -15,8 +15,12 @@ enum ObjectHeaders {
     private static let metadataBytesMax = 2 << 10
     private static let metadataPrefix = "x-amz-meta-"
     private static let storageClass = "x-amz-storage-class"
+    /// Fields with this prefix are ours and not told.
+    private static let ownPrefix = "varve-"
     /// The multipart upload that made an object: completing it again gives the same answer.
-    static let upload = "varve-upload"
+    static let upload = ownPrefix + "upload"
+    /// How long the parts of an object are (``PartSizes``).
+    static let parts = ownPrefix + "parts"
     static let checksumType = "x-amz-checksum-type"
     static let checksumAlgorithm = "x-amz-checksum-algorithm"
 
@@ -64,7 +68,7 @@ enum ObjectHeaders {
             "Content-Type": attributes.contentType.isEmpty ? "binary/octet-stream" : attributes.contentType,
         ]
         for (name, value) in attributes.fields.sorted(by: { $0.key < $1.key }) {
-            if name == upload { continue }
+            if name.hasPrefix(ownPrefix) { continue }
             if name.hasPrefix("x-amz-checksum-"), !withChecksums || name == checksumAlgorithm { continue }
             headers.add(name: name, value: value)
         }

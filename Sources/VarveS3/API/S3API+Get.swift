@@ -7,19 +7,26 @@ import VarveDrivers
 import VarveHTTP
 
 extension S3API {
-    /// GetObject and HeadObject: whole, a range, or several.
+    /// GetObject and HeadObject: whole, a range, several, or a part as it was uploaded.
     func getObject(_ call: Call, _ object: ObjectAddress) async throws -> HTTPResponse {
-        if call.target.has("partNumber") { throw S3Failure.notImplemented }
+        let number = try partNumber(call)
         let isHead = call.head.method == .HEAD
         let open: (any OpenObject)? = isHead ? nil : try await driver.open(object)
         let info = if let open { open.info } else { try await driver.stat(object) }
-        let wanted = ranges(call, info)
+        let wanted = number == nil ? ranges(call, info) : nil
         var headers = ObjectHeaders.headers(
-            info, withChecksums: wanted == nil && call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED")
+            info,
+            withChecksums: wanted == nil && number == nil
+                && call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED")
         try Conditions(call.head.headers).check(info, headers: headers)
         try replace(&headers, call.target)
+        var place = wanted?.resolve(size: info.size) ?? .whole
+        if let number {
+            let part = try Self.part(number, of: info, &headers)
+            place = part.isEmpty ? .whole : .parts([part])
+        }
 
-        switch wanted?.resolve(size: info.size) ?? .whole {
+        switch place {
         case .whole:
             guard let open else {
                 headers.add(name: "Content-Length", value: String(info.size))
@@ -42,6 +49,33 @@ extension S3API {
             return HTTPResponse(
                 .partialContent, headers, body: .content(HTTPContent(try await open.content(in: part))))
         }
+    }
+
+    /// The part that is asked for.
+    private func partNumber(_ call: Call) throws(S3Failure) -> UInt64? {
+        guard let text = call.target.value("partNumber") else { return nil }
+        guard let number = UInt64(digits: text), (1...UInt64(UploadName.partNumberMax)).contains(number) else {
+            throw S3Failure(
+                .invalidArgument, "Part number must be an integer between 1 and \(UploadName.partNumberMax), inclusive")
+        }
+        guard call.head.headers["range"].isEmpty else {
+            throw S3Failure(
+                .invalidRequest, "Cannot specify both Range header and partNumber query parameter")
+        }
+        return number
+    }
+
+    /// Where a part lies. An object of which no parts are known is its own first one. Parts count in their order, whatever
+    /// their numbers were.
+    private static func part(
+        _ number: UInt64, of info: ObjectInfo, _ headers: inout HTTPHeaders
+    ) throws(S3Failure) -> Range<UInt64> {
+        let sizes = info.attributes.fields[ObjectHeaders.parts].flatMap { PartSizes($0, total: info.size) }
+        guard let range = (sizes ?? PartSizes([info.size])).range(of: number) else {
+            throw S3Failure(.invalidPartNumber, "The requested partnumber is not satisfiable")
+        }
+        if let sizes { headers.add(name: "x-amz-mp-parts-count", value: String(sizes.count)) }
+        return range
     }
 
     private func ranges(_ call: Call, _ info: ObjectInfo) -> ByteRanges? {

@@ -165,6 +165,7 @@ extension S3API {
         var attributes = upload.info.attributes
         try Self.sum(chosen, &attributes, call)
         attributes.fields[ObjectHeaders.upload] = text
+        attributes.fields[ObjectHeaders.parts] = PartSizes(chosen.map(\.info.size)).text
         let info: ObjectInfo
         do {
             info = try await driver.compose(
