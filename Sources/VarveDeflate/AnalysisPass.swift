@@ -298,7 +298,7 @@ struct AnalysisPass {
         guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
         guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
         let end = block.plainStart + block.plainCount
-        if block.kind == .stored || end + 300 > scanner.reader.plain.end { return 0 }
+        if block.kind == .stored || end + 300 > scanner.reader.plain.end && !block.isFinal { return 0 }
         _ = describe(cut.index..<(cut.index + 1), start, end: end)
         return walk.gaveUp == nil ? walk.corrections : Int.max - 1
     }

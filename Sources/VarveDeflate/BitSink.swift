@@ -149,7 +149,7 @@ final class BitSink {
     /// Writes tokens and the end-of-block symbol under the given code lengths.
     func putTokens(
         _ tokens: UnsafePointer<UInt32>, count tokenCount: Int, lengths: UnsafePointer<UInt8>, literals: Int,
-        distances: Int
+        distances: Int, ends: Bool = true
     ) {
         setCodes(lengths, literals: literals, distances: distances)
         reserve(tokenCount * 6 + 32)
@@ -189,6 +189,7 @@ final class BitSink {
         count = out - UnsafeMutableRawPointer(base)
         self.accumulator = accumulator
         self.held = Int(held)
+        if !ends { return }
         let entry = literalCodes[256]
         put(Int(entry & 0xff_ffff), Int(entry >> 24))
     }

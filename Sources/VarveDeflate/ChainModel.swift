@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// The match search of zlib and of GNU gzip, its ancestor: chains of all positions with the same three-byte hash, newest
-/// first, walked to a depth that the level sets; levels 4 and up hold a match back if the next position has a longer one.
+/// The match search of zlib, of GNU gzip, its ancestor, and of two descendants: chains of all positions with the same hash of
+/// three or four bytes, newest first, walked to a depth that the level sets; levels 4 and up hold a match back if the next
+/// position has a longer one.
 final class ChainModel: TokenModel {
     /// zlib's strategies that change which matches are taken. Raw values are part of the plan format.
     enum Strategy: Int {
@@ -11,6 +12,16 @@ final class ChainModel: TokenModel {
         case filtered = 1
         /// Only matches with the byte before.
         case runs = 3
+    }
+
+    /// Whose search it is, where it is not zlib's or GNU gzip's own.
+    enum Descendant: Equatable {
+        /// Chromium's zlib, as Node ships it: another hash.
+        case chromium
+        /// zlib-ng at levels 7-9: another hash, and matches of four bytes or more.
+        case ng(FourByteHash)
+        /// zlib-ng at level 9 from 2.1 on: zlib's hash, chains changed on the way.
+        case ngJumping
     }
 
     struct Parameters: Equatable {
@@ -22,6 +33,7 @@ final class ChainModel: TokenModel {
         /// zlib's windowBits, 9-15.
         var windowBits = 15
         var strategy = Strategy.usual
+        var descendant: Descendant?
     }
 
     /// good, lazy, nice, chain as both programs list them for levels 1-9.
@@ -30,7 +42,7 @@ final class ChainModel: TokenModel {
         (8, 32, 128, 256), (32, 128, 258, 1024), (32, 258, 258, 4096),
     ]
     private static let window = 32768
-    private static let mask = 32767
+    static let mask = 32767
     /// Stands for no position: farther back than any match reaches, wherever the text begins.
     private static let never = Int32(-1 << 30)
     /// A match of three bytes farther back than this costs more than three literals.
@@ -38,27 +50,36 @@ final class ChainModel: TokenModel {
 
     private let parameters: Parameters
     private let lazy: Bool
-    private let good: Int
+    let good: Int
     private let mostLazy: Int
-    private let nice: Int
-    private let chain: Int
+    let nice: Int
+    let chain: Int
     /// No match reaches farther back: the window less the text that must lie ahead.
-    private let farthest: Int
+    let farthest: Int
     /// A held match of up to so many bytes is dropped.
     private let tooShort: Int
+    /// A match of three bytes from farther back is dropped.
+    private let farThree: Int
     private let shift: UInt32
     private let hashMask: UInt32
-    private let head: UnsafeMutablePointer<Int32>
-    private let previous: UnsafeMutablePointer<Int32>
+    /// The hash, if it is over four bytes.
+    private let fourBytes: FourByteHash?
+    private let wordShift: UInt32
+    /// Bytes that a position's hash needs, and that must be ahead for a search.
+    private let hashed: Int
+    private let searched: Int
+    private let jumps: Bool
+    let head: UnsafeMutablePointer<Int32>
+    let previous: UnsafeMutablePointer<Int32>
     private let nothing: UnsafeMutablePointer<UInt8>
 
-    private var plain: UnsafePointer<UInt8>
+    private(set) var plain: UnsafePointer<UInt8>
     /// The position being looked at; one past the next token's start while a byte is held back.
     private var at = 0
     private var inserted = 0
-    private var origin = 0
+    private(set) var origin = 0
     /// The first byte of the text that was given.
-    private var textStart = 0
+    private(set) var textStart = 0
     private var holdsByte = false
     private var matchLength = 2
     private var matchStart = 0
@@ -74,7 +95,30 @@ final class ChainModel: TokenModel {
         chain = row.chain
         farthest = 1 << min(max(parameters.windowBits, 9), 15) - 262
         tooShort = parameters.strategy == .filtered ? 5 : 2
-        let bits = UInt32(min(max(parameters.memLevel, 1), 9) + 7)
+        var bits = UInt32(min(max(parameters.memLevel, 1), 9) + 7)
+        switch parameters.descendant {
+        case .chromium?:
+            fourBytes = .chromium
+            bits = max(bits, 15)
+        case .ng(let hash)?:
+            fourBytes = hash
+            bits = 16
+        case .ngJumping?:
+            fourBytes = nil
+            bits = 15
+        case nil: fourBytes = nil
+        }
+        wordShift = 32 - bits
+        hashed = fourBytes == nil ? 3 : 4
+        switch parameters.descendant {
+        case .ng?, .ngJumping?:
+            searched = 4
+            farThree = Self.window
+        default:
+            searched = hashed
+            farThree = Self.tooFar
+        }
+        jumps = parameters.descendant == .ngJumping
         shift = (bits + 2) / 3
         hashMask = 1 << bits - 1
         head = .allocate(capacity: 1 << 16)
@@ -93,7 +137,7 @@ final class ChainModel: TokenModel {
     }
 
     var position: Int { holdsByte ? at - 1 : at }
-    private(set) var steps = 0
+    var steps = 0
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
@@ -118,7 +162,11 @@ final class ChainModel: TokenModel {
     }
 
     @inline(__always)
-    private func hash(_ text: UnsafePointer<UInt8>, _ position: Int) -> Int {
+    func hash(_ text: UnsafePointer<UInt8>, _ position: Int) -> Int {
+        if let fourBytes {
+            return fourBytes.slot(
+                UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self), shift: wordShift)
+        }
         let a = UInt32(text[position]) &<< (shift &* 2)
         let b = UInt32(text[position &+ 1]) &<< shift
         return Int((a ^ b ^ UInt32(text[position &+ 2])) & hashMask)
@@ -203,7 +251,7 @@ final class ChainModel: TokenModel {
                 return
             }
             var first = Int(Self.never)
-            if lookahead >= 3 {
+            if lookahead >= searched {
                 insert(before: at)
                 let slot = hash(text, at)
                 first = Int(head[slot])
@@ -215,8 +263,11 @@ final class ChainModel: TokenModel {
             let previousStart = matchStart
             matchLength = 2
             if first > origin && previousLength < mostLazy && at &- first <= farthest {
-                matchLength = longest(at, first, previousLength, lookahead, &matchStart)
-                if matchLength <= tooShort || matchLength == 3 && at &- matchStart > Self.tooFar { matchLength = 2 }
+                matchLength =
+                    jumps
+                    ? longestJumping(at, first, previousLength, lookahead, &matchStart)
+                    : longest(at, first, previousLength, lookahead, &matchStart)
+                if matchLength <= tooShort || matchLength == 3 && at &- matchStart > farThree { matchLength = 2 }
             }
             if previousLength >= 3 && matchLength <= previousLength {
                 let start = at &- 1
@@ -242,7 +293,7 @@ final class ChainModel: TokenModel {
     private func take(_ token: UInt32, _ start: Int, _ inputEnd: Int) {
         if Token.isMatch(token) {
             at = start &+ Token.length(token)
-            insert(before: min(at, inputEnd &- 2))
+            insert(before: min(at, inputEnd &- hashed &+ 1))
             holdsByte = false
             matchLength = 2
         } else {
@@ -278,7 +329,7 @@ final class ChainModel: TokenModel {
             if lookahead <= 0 { return }
             var length = 0
             var start = 0
-            if lookahead >= 3 {
+            if lookahead >= searched {
                 if inserted < at {
                     // Only what the last end of input left out, or a dictionary: matches skip what they do not insert.
                     insert(before: at)
@@ -300,7 +351,7 @@ final class ChainModel: TokenModel {
                 let span = Token.length(real)
                 let end = at &+ span
                 if span <= mostLazy && (parameters.gnu || inputEnd &- end >= 3) {
-                    insert(before: min(end, inputEnd &- 2))
+                    insert(before: min(end, inputEnd &- hashed &+ 1))
                 } else {
                     inserted = end
                     if inputEnd &- end < 3 { inserted = max(end &- 2, at &+ 1) }

@@ -24,6 +24,10 @@ struct DeflateBlock {
 
     var kind: Kind
     var isFinal: Bool
+    /// A long fixed block comes in parts: whether this one has no header, and what the header said; whether it has no end.
+    var isContinued = false
+    var headerFinal = false
+    var isOpen = false
     /// Where the block's header starts, in bits from the start of the file.
     var bitStart: Int
     /// Stored only: the bits between the header and the next byte boundary, lowest first.
@@ -38,7 +42,8 @@ struct DeflateBlock {
     var plainCount = 0
 
     /// A flush marker: a block without content that is not the last one.
-    var isMarker: Bool { plainCount == 0 && tokenCount == 0 && !isFinal }
+    var isMarker: Bool { plainCount == 0 && tokenCount == 0 && !isFinal && !isContinued }
+    var isPart: Bool { isContinued || isOpen }
 }
 
 /// A growing buffer of `UInt32` tokens, at least 16 more than its count writable.

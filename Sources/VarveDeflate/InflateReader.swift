@@ -14,6 +14,8 @@ package typealias CompressedReader = (_ offset: Int, _ into: UnsafeMutableRawBuf
 final class InflateReader {
     /// A block of more tokens than this is refused.
     static let tokensMax = 8 << 20
+    /// A fixed block goes on in a further part after so many plain bytes.
+    static let partMost = 350_000
     /// A block of more plain bytes than this is refused.
     static let blockPlainMax = 48 << 20
 
@@ -29,6 +31,8 @@ final class InflateReader {
     private var end = 0
     private var atEnd = false
     private var bits: UInt64 = 0
+    /// Whether a fixed block has parts to come, and whether it is a final one.
+    private var openBlock: Bool?
     private var bitCount = 0
 
     private let literals = HuffmanDecodeTable(.literals)
@@ -147,8 +151,18 @@ final class InflateReader {
     // MARK: blocks
 
     /// Decodes the next block; its plain bytes and tokens are appended to ``plain`` and ``tokens``.
+    ///
+    /// A fixed block may be as long as the file: what goes on over ``partMost`` plain bytes comes in parts.
     func readBlock() throws -> DeflateBlock {
         let start = bitPosition
+        if let final = openBlock {
+            var block = DeflateBlock(kind: .fixed, isFinal: false, bitStart: start)
+            block.isContinued = true
+            block.plainStart = plain.end
+            block.tokenStart = tokens.count
+            try readFixed(&block, final: final)
+            return block
+        }
         let isFinal = try readBits(1) == 1
         let kindValue = try readBits(2)
         guard let kind = DeflateBlock.Kind(rawValue: kindValue) else { throw DeflateError("bad-block-type") }
@@ -157,13 +171,23 @@ final class InflateReader {
         block.tokenStart = tokens.count
         switch kind {
         case .stored: try readStored(&block)
-        case .fixed: try readHuffman(&block, fixedLiterals, fixedDistances)
+        case .fixed:
+            try readFixed(&block, final: isFinal)
+            return block
         case .dynamic:
             block.header = try readHeader()
             try readHuffman(&block, literals, distances)
         }
         try checkNotPastEnd()
         return block
+    }
+
+    private func readFixed(_ block: inout DeflateBlock, final: Bool) throws {
+        block.headerFinal = final
+        block.isOpen = try !readHuffman(&block, fixedLiterals, fixedDistances, plainMost: Self.partMost)
+        block.isFinal = final && !block.isOpen
+        openBlock = block.isOpen ? final : nil
+        if !block.isOpen { try checkNotPastEnd() }
     }
 
     private func readStored(_ block: inout DeflateBlock) throws {
@@ -246,9 +270,13 @@ final class InflateReader {
         return Int(bits & ((1 &<< UInt64(count)) &- 1))
     }
 
+    /// - Returns: Whether the block ended; not, if there were more than `plainMost` bytes before.
+    @discardableResult
     private func readHuffman(
-        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable
-    ) throws {
+        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable,
+        plainMost: Int = .max
+    ) throws -> Bool {
+        var ends = false
         while true {
             if end - position < 1024 && !atEnd { try refillInput() }
             if position > end + 16 { throw DeflateError.truncated }
@@ -256,21 +284,23 @@ final class InflateReader {
             if plain.end - block.plainStart > Self.blockPlainMax { throw DeflateError("block-too-long") }
             tokens.reserve(tokens.count + 1 << 13)
             plain.reserve(plain.count + 1 << 17)
-            if try run(&block, literalTable, distanceTable) { break }
+            ends = try run(&block, literalTable, distanceTable, room: plainMost - (plain.end - block.plainStart))
+            if ends || plain.end - block.plainStart >= plainMost { break }
         }
         block.tokenCount = tokens.count - block.tokenStart
         block.plainCount = plain.end - block.plainStart
+        return ends
     }
 
     /// Decodes until the end of the block (true) or until a buffer needs looking after (false).
     private func run(
-        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable
+        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable, room: Int
     ) throws -> Bool {
         let literalEntries = literalTable.entries
         let distanceEntries = distanceTable.entries
         var out = plain.base + plain.count
         let outStart = plain.base + max(memberStart - plain.origin, 0)
-        let outLimit = plain.base + plain.capacity - 300
+        let outLimit = plain.base + min(plain.capacity - 300, plain.count + min(room, 1 << 30))
         var token = tokens.base + tokens.count
         let tokenLimit = tokens.base + tokens.capacity
         var next = input + position

@@ -10,6 +10,7 @@ enum ModelChoice: Equatable {
     case klauspostLazy(KlauspostLazyModel.Parameters)
     case klauspost(KlauspostModel.Parameters)
     case libdeflate(LibdeflateModel.Parameters)
+    case zlibNG(ZlibNGModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -27,6 +28,7 @@ enum ModelChoice: Equatable {
         case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
         case .klauspostLazy: return .tokens(66_000, text: 32768)
         case .libdeflate: return .tokens(0, text: 32768)
+        case .zlibNG(let p): return p.level > 2 ? .tokens(65_536, text: 32768) : .tokens(98_304, text: 0)
         }
     }
 
@@ -46,12 +48,21 @@ enum ModelChoice: Equatable {
         switch self {
         case .generic(let p): return [0, p.hashBytes, p.depth]
         case .chain(let p):
-            return [p.gnu ? 2 : 1, p.level, p.memLevel | (15 - p.windowBits) << 4 | p.strategy.rawValue << 8]
+            let settings = p.memLevel | (15 - p.windowBits) << 4 | p.strategy.rawValue << 8
+            switch p.descendant {
+            case .chromium?: return [8, p.level, settings]
+            case .ng(let hash)?: return [7, p.level, hash.rawValue | (p.level == 9 ? 2 : 0)]
+            case .ngJumping?: return [7, p.level, 0]
+            case nil: return [p.gnu ? 2 : 1, p.level, settings]
+            }
         case .go(let p): return [3, p.level, 0]
         case .goFast: return [5, 1, 0]
         case .klauspostLazy(let p): return [6, p.level, p.capped ? 1 : 0]
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         case .libdeflate(let p): return [9, p.level, 0]
+        case .zlibNG(let p):
+            let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (p.smallWindow ? 4 : 0)
+            return [7, p.level, flags | p.chunk << 3]
         }
     }
 
@@ -61,14 +72,14 @@ enum ModelChoice: Equatable {
         case 0:
             guard raw[1] == 3 || raw[1] == 4, raw[2] > 0, raw[2] <= 1 << 16 else { return nil }
             self = .generic(.init(hashBytes: raw[1], depth: raw[2]))
-        case 1, 2:
+        case 1, 2, 8:
             guard (1...9).contains(raw[1]), (1...9).contains(raw[2] & 15), raw[2] >> 4 & 15 <= 6,
                 let strategy = ChainModel.Strategy(rawValue: raw[2] >> 8)
             else { return nil }
             self = .chain(
                 .init(
                     level: raw[1], memLevel: raw[2] & 15, gnu: raw[0] == 2, windowBits: 15 - (raw[2] >> 4 & 15),
-                    strategy: strategy))
+                    strategy: strategy, descendant: raw[0] == 8 ? .chromium : nil))
         case 3:
             guard (2...9).contains(raw[1]) else { return nil }
             self = .go(.init(level: raw[1]))
@@ -82,8 +93,26 @@ enum ModelChoice: Equatable {
         case 9:
             guard (1...9).contains(raw[1]) else { return nil }
             self = .libdeflate(.init(level: raw[1]))
+        case 7:
+            let chunk = raw[2] >> 3
+            let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
+            guard (1...9).contains(raw[1]), chunk <= ZlibNGModel.chunkMost else { return nil }
+            self = Self.zlibNG(
+                level: raw[1], hash: hash, before2_1: raw[2] & 2 != 0, smallWindow: raw[2] & 4 != 0, chunk: chunk)
         default: return nil
         }
+    }
+
+    /// zlib-ng at a level of 1-9.
+    static func zlibNG(
+        level: Int, hash: FourByteHash, before2_1: Bool = false, smallWindow: Bool = false, chunk: Int = 0
+    ) -> Self {
+        if level < 7 {
+            return .zlibNG(
+                .init(level: level, hash: hash, before2_1: before2_1, smallWindow: smallWindow, chunk: chunk))
+        }
+        let jumps = level == 9 && !before2_1
+        return .chain(.init(level: level, descendant: jumps ? .ngJumping : .ng(hash)))
     }
 
     func makeWalk(_ parameters: StreamParameters) -> any SegmentCoding {
@@ -98,6 +127,7 @@ enum ModelChoice: Equatable {
         case .libdeflate(let p):
             if p.level == 1 { return SegmentWalk(parameters: parameters, model: LibdeflateFastModel()) }
             return SegmentWalk(parameters: parameters, model: LibdeflateModel(p))
+        case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }
     }
 
@@ -107,7 +137,15 @@ enum ModelChoice: Equatable {
         case .generic(let p): return "generic-\(p.hashBytes)-\(p.depth)"
         case .chain(let p):
             if p.gnu { return "gzip-\(p.level)" }
-            return "zlib-\(p.level)" + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
+            switch p.descendant {
+            case .ng(let hash)?:
+                let old = p.level == 9 ? "-2.0" : "-2.1"
+                return "zlib-ng-\(p.level)" + (p.level == 9 || hash == .castagnoli ? old : "")
+            case .ngJumping?: return "zlib-ng-\(p.level)"
+            default: break
+            }
+            return "\(p.descendant == nil ? "zlib" : "chromium")-\(p.level)"
+                + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
                 + (p.windowBits == 15 ? "" : "-win\(p.windowBits)") + (p.strategy == .usual ? "" : "-\(p.strategy)")
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
@@ -120,6 +158,9 @@ enum ModelChoice: Equatable {
             case .before1_14: return "klauspost-\(p.level)-1.13"
             case .before1_12: return "klauspost-\(p.level)-1.11"
             }
+        case .zlibNG(let p):
+            let era = p.smallWindow ? "-2.0.6" : (p.before2_1 ? "-2.0" : (p.hash == .castagnoli ? "-2.1" : ""))
+            return "zlib-ng-\(p.level)" + era + (p.chunk == 0 ? "" : "-by\(p.chunk)")
         }
     }
 }

@@ -4,9 +4,26 @@
 extension SegmentWalk {
     // MARK: Huffman blocks
 
+    /// Codes a part of a fixed block.
+    func codePart<C: BinaryCoder>(
+        _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ plainOrigin: Int, _ sink: BitSink?
+    ) -> Bool {
+        let p = probabilities.base
+        let begins = coder.bit(p + 68, block?.isContinued == true ? 0 : 1)
+        if begins == 1 {
+            let final = coder.bit(p + 69, block?.headerFinal == true ? 1 : 0)
+            if let sink {
+                sink.put(final, 1)
+                sink.put(1, 2)
+            }
+        }
+        let ends = coder.bit(p + 70, block?.isOpen == true ? 0 : 1)
+        return codeHuffman(&coder, &tape, block, 1, plainOrigin, sink, ends: ends == 1)
+    }
+
     func codeHuffman<C: BinaryCoder>(
         _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ kind: Int, _ plainOrigin: Int,
-        _ sink: BitSink?
+        _ sink: BitSink?, ends: Bool = true
     ) -> Bool {
         let p = probabilities.base
         let blockEnd = block.map { $0.plainStart + $0.plainCount - plainOrigin } ?? 0
@@ -28,7 +45,8 @@ extension SegmentWalk {
             }
         }
         if isEmpty { headerTokens = 0 } else { model.endBlock() }
-        return finishHuffman(&coder, tape.tokens + tokensFrom, headerTokens, tape.index - tokensFrom, block, kind, sink)
+        return finishHuffman(
+            &coder, tape.tokens + tokensFrom, headerTokens, tape.index - tokensFrom, block, kind, sink, ends: ends)
     }
 
     /// Codes the tokens of a block, or of one piece of it where the rule counts plain bytes.
@@ -172,13 +190,14 @@ extension SegmentWalk {
 
     func finishHuffman<C: BinaryCoder>(
         _ coder: inout C, _ tokens: UnsafeMutablePointer<UInt32>, _ headerTokens: Int, _ tokenCount: Int,
-        _ block: DeflateBlock?, _ kind: Int, _ sink: BitSink?
+        _ block: DeflateBlock?, _ kind: Int, _ sink: BitSink?, ends: Bool
     ) -> Bool {
         if kind == 1 {
             if let sink {
                 FixedCodes.lengths.withUnsafeBufferPointer {
                     if let base = $0.baseAddress {
-                        sink.putTokens(tokens, count: tokenCount, lengths: base, literals: 288, distances: 32)
+                        sink.putTokens(
+                            tokens, count: tokenCount, lengths: base, literals: 288, distances: 32, ends: ends)
                     }
                 }
             }

@@ -174,7 +174,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         switch element {
         case .block(let found):
             block = found
-            known = found.kind.rawValue
+            known = found.isPart ? 5 : found.kind.rawValue
             padding = found.padding
         case .raw(let bits, let bytes):
             known = 3
@@ -195,6 +195,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             } else if !codeHuffman(&coder, &tape, block, kind, plainOrigin, sink) {
                 return -1
             }
+        case 5:
+            if !codePart(&coder, &tape, block, plainOrigin, sink) { return -1 }
         case 3:
             padding = codePadding(&coder, padding)
             let count = coder.number(p + 128, raw.count)

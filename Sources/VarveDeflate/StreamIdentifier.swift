@@ -25,7 +25,7 @@ struct StreamPrefix {
     /// Search steps for a look at a model: less than a second.
     private static let stepsMax = 400 << 20
 
-    private let plain: PlainBuffer
+    let plain: PlainBuffer
     private let tokens: TokenBuffer
     private var elements: [StreamElement] = []
     /// Where input is known to have ended, from the start of all plain bytes.
@@ -33,7 +33,7 @@ struct StreamPrefix {
     private var complete = false
     /// The segment that the stretch would be, for a model: where it begins and what the model knows there.
     private let segment: (StreamParameters) -> DeflatePlan.Segment
-    private let start: Int
+    let start: Int
     private let compressedBytes: Int
     /// The elements of a short look, and of a long one.
     private var glance: [StreamElement] = []
@@ -128,7 +128,7 @@ struct StreamPrefix {
 
     /// What describing a sample costs, in bytes, and how often the model is wrong on the way.
     /// - Parameter most: Above so many bytes the number does not matter.
-    private func cost(
+    func cost(
         _ parameters: StreamParameters, _ sample: [StreamElement], most: Int
     ) -> (bytes: Int, departures: Int, steps: Int) {
         var end = start
@@ -196,10 +196,14 @@ struct StreamPrefix {
         return other <= pieced / 8
     }
 
+    /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
+    enum Threes { case none, few, many }
+
     /// What the sample's matches say about zlib's settings; the usual ones where there are too few to say.
-    private func matchFacts() -> (windowBits: Int, strategy: ChainModel.Strategy) {
+    private func matchFacts() -> (windowBits: Int, strategy: ChainModel.Strategy, threes: Threes) {
         var farthest = 0
         var shortest = Int.max
+        var threes = 0
         var matches = 0
         var literals = 0
         for case .block(let block) in sample where block.matchCount > 0 {
@@ -210,15 +214,18 @@ struct StreamPrefix {
                 if !Token.isMatch(token) { continue }
                 farthest = max(farthest, Token.distance(token))
                 shortest = min(shortest, Token.length(token))
+                if Token.length(token) == 3 { threes += 1 }
             }
         }
-        if matches < 100 || literals < 500 { return (15, .usual) }
-        if farthest == 1 { return (15, .runs) }
+        let few: Threes = threes == 0 ? .none : (threes <= matches / 12 ? .few : .many)
+        // Too few to say anything: the usual encoders go first.
+        if matches < 100 || literals < 500 { return (15, .usual, .few) }
+        if farthest == 1 { return (15, .runs, .few) }
         var windowBits = 9
         while windowBits < 15 && farthest > 1 << windowBits - 262 { windowBits += 1 }
         // Of less text than four windows it is hardly known how far matches might have reached.
         if plain.end - start < 4 << windowBits { windowBits = 15 }
-        return (windowBits, shortest > 5 ? .filtered : .usual)
+        return (windowBits, shortest > 5 ? .filtered : .usual, few)
     }
 
     /// Encoder models worth trying, by family; the family that the blocks look like first.
@@ -251,6 +258,10 @@ struct StreamPrefix {
         var lazy = [9, 7, 8].map { set(.klauspostLazy(.init(level: $0)), .pieces(32768), .go) }
         lazy.append(set(.klauspostLazy(.init(level: 9, capped: false)), .pieces(32768), .go))
         var result = [zlib, go, lazy]
+        if common != 16384 && matches.threes != .many {
+            result.insert(descendants(tokenRule, memLevel), at: matches.threes == .none ? 0 : 1)
+        }
+        result.append([set(.zlibNG(level: 9, hash: .multiplied), tokenRule, .zlib)])
         if common == 16384 { result = [go, zlib, lazy] }
         if common > 0 && common % 32768 == 0 { result = [lazy, zlib, go] }
         if looksPieced() {
@@ -344,6 +355,7 @@ struct StreamPrefix {
             }
             units = [bestUnit]
         }
+        if perfect == 0 { best = handedOver(best, sample, &bestCost) }
         // Not convincing: see what the generic predictor makes of it.
         if bestCost > compressedBytes / 400 {
             let generic = bestGeneric()

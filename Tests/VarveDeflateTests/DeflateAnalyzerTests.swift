@@ -46,6 +46,13 @@ struct DeflateAnalyzerTests {
             ("libdeflate-1.gz", "libdeflate-1"), ("libdeflate-3.gz", "libdeflate-3"),
             ("libdeflate-6.gz", "libdeflate-6"), ("libdeflate-9.gz", "libdeflate-9"),
             ("long-libdeflate-7.gz", "libdeflate-7"),
+            ("zlib-ng-1.gz", "zlib-ng-1"), ("zlib-ng-2.gz", "zlib-ng-2"), ("zlib-ng-3.gz", "zlib-ng-3"),
+            ("zlib-ng-5.gz", "zlib-ng-5"), ("zlib-ng-6.gz", "zlib-ng-6"), ("zlib-ng-8.gz", "zlib-ng-8"),
+            ("zlib-ng-9.gz", "zlib-ng-9"), ("zlib-ng-6-by4096.gz", "zlib-ng-6-by4096"),
+            ("zlib-ng-3-2.1.gz", "zlib-ng-3-2.1"), ("zlib-ng-4-2.0.gz", "zlib-ng-4-2.0"),
+            ("zlib-ng-9-2.0.gz", "zlib-ng-9-2.0"), ("zlib-ng-1-2.0.6.gz", "zlib-ng-1-2.0.6"),
+            ("parts-zlib-ng-1.gz", "zlib-ng-1"), ("long-zlib-ng-1.gz", "zlib-ng-1"),
+            ("chromium-1.gz", "chromium-1"), ("chromium-3.gz", "chromium-3"), ("chromium-6.gz", "chromium-6"),
         ])
     func identified(_ name: String, _ encoder: String) throws {
         let (plan, _, summary) = try take(try Fixtures.bytes(name))
@@ -65,6 +72,7 @@ struct DeflateAnalyzerTests {
         "segments can be made alone, in any order",
         arguments: [
             "long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz", "long-libdeflate-7.gz",
+            "long-zlib-ng-1.gz",
         ])
     func segments(_ name: String) throws {
         let bytes = try Fixtures.bytes(name)

@@ -129,6 +129,9 @@ struct DegenerateTests {
             ChainModel(.init(level: 1)), ChainModel(.init(level: 6)), GoModel(.init(level: 2)),
             GoModel(.init(level: 6)),
             KlauspostLazyModel(.init(level: 9)), KlauspostModel(.init(level: 5)), GoFastModel(),
+            ZlibNGModel(.init(level: 1)), ZlibNGModel(.init(level: 2)), ZlibNGModel(.init(level: 6)),
+            ZlibNGModel(.init(level: 6, chunk: 7)), ChainModel(.init(level: 9, descendant: .ngJumping)),
+            ChainModel(.init(level: 6, descendant: .chromium)),
         ]
         for model in models {
             var tokens = [UInt32](repeating: 0, count: 1 << 10)

@@ -145,7 +145,7 @@ struct FuzzDriver {
         let small = Int.random(in: 1...300, using: &random)
         func level(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let model: ModelChoice
-        switch random.next() % 10 {
+        switch random.next() % 12 {
         case 0: model = .generic(.init(hashBytes: 3 + level(0...1), depth: level(1...40)))
         case 1, 2:
             let strategies: [ChainModel.Strategy] = [.usual, .usual, .filtered, .runs]
@@ -155,6 +155,15 @@ struct FuzzDriver {
                     strategy: strategies[level(0...3)]))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
+        case 10, 11:
+            if level(0...3) == 0 {
+                model = .chain(.init(level: level(1...9), memLevel: level(1...9), descendant: .chromium))
+            } else {
+                model = .zlibNG(
+                    level: level(1...9), hash: level(0...1) == 0 ? .multiplied : .castagnoli,
+                    before2_1: level(0...1) == 1, smallWindow: level(0...3) == 0,
+                    chunk: level(0...1) == 0 ? 0 : level(1...9000))
+            }
         case 8, 9: model = .libdeflate(.init(level: level(1...9)))
         case 5: model = .klauspostLazy(.init(level: level(7...9), capped: level(0...1) == 1))
         default:

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+extension StreamPrefix {
+    /// zlib's descendants, which find hardly any match of three bytes.
+    func descendants(_ rule: BlockRule, _ memLevel: Int) -> [StreamParameters] {
+        var models: [ModelChoice] = []
+        for level in [6, 1, 9, 5, 4, 3, 2, 7, 8] {
+            models.append(.zlibNG(level: level, hash: .multiplied))
+            if level != 9 { models.append(.zlibNG(level: level, hash: .castagnoli)) }
+            if level == 1 {
+                models.append(.zlibNG(level: 1, hash: .castagnoli, before2_1: true, smallWindow: true))
+            }
+            if level == 3 || level == 4 || level == 9 {
+                models.append(.zlibNG(level: level, hash: .castagnoli, before2_1: true))
+            }
+            models.append(.chain(.init(level: level, memLevel: memLevel, descendant: .chromium)))
+        }
+        return models.map { StreamParameters(model: $0, rule: rule, tree: .zlib) }
+    }
+
+    /// Sizes of the pieces in which programs often hand over what is to be compressed, where it makes a difference.
+    private static let chunks = [
+        4096, 8192, 10240, 16384, 20480, 65536, 100_000, 1 << 20, 512, 1000, 1024, 2048, 8000, 10_000, 20_000, 32_000,
+        40_960, 50_000, 1_000_000,
+    ]
+
+    /// The same parameters with the pieces in which the text was handed over, for the encoder that shows them.
+    func handedOver(_ found: StreamParameters, _ sample: [StreamElement], _ best: inout Int) -> StreamParameters {
+        guard case .zlibNG(var model) = found.model, model.chunk == 0 else { return found }
+        let usual = cost(found, sample, most: Int.max)
+        // About as many as there are buffers of output to be filled say nothing of the input.
+        if usual.departures * (80 << 10) < plain.end - start { return found }
+        var result = found
+        for chunk in Self.chunks {
+            var trial = found
+            model.chunk = chunk
+            trial.model = .zlibNG(model)
+            let cost = cost(trial, sample, most: best)
+            if cost.bytes < best {
+                best = cost.bytes
+                result = trial
+            }
+            if cost.departures * 4 < usual.departures { break }
+        }
+        return result
+    }
+}
