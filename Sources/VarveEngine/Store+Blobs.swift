@@ -25,7 +25,7 @@ extension Store {
         guard known else { return nil }
         let time = now()
         return try await core.commit { transaction -> BlobInfo? in
-            guard let row = try transaction.blob(digest) else { return nil }
+            guard let row = try transaction.blob(digest), !row.isLost else { return nil }
             _ = try transaction.link(digest, in: repository, at: time)
             return BlobInfo(digest: digest, row: row)
         }

@@ -172,9 +172,12 @@ extension Store {
         _ upload: Upload, as digest: Digest, mayBeKnown: Bool
     ) async throws(VarveError) -> Place {
         try await core.pool.run { [core] () throws(VarveError) -> Place in
-            if mayBeKnown, try core.read({ try $0.blob(digest) }) != nil { return .known }
-            if let memory = upload.memory { return .inMemory(memory) }
+            let known = try core.read { try $0.blob(digest) }
+            if mayBeKnown, let known, !known.isLost { return .known }
+            // A file that can not be read is replaced by a file.
+            if let memory = upload.memory, known?.isLost != true { return .inMemory(memory) }
             try core.writing {
+                try upload.spill()
                 let (directory, path) = StoreLayout.raw(digest)
                 try core.files.makeDirectory(directory)
                 try upload.file?.sync()
@@ -195,7 +198,8 @@ extension Store {
         let time = now()
         return try await core.commit { transaction -> BlobRow? in
             // Looked up again: another push of the same bytes, or a removal, may have been committed meanwhile.
-            if try transaction.blob(digest) == nil {
+            let known = try transaction.blob(digest)
+            if known?.isLost ?? true {
                 switch place {
                 case .known: return nil
                 case .inMemory(let bytes):
@@ -233,6 +237,11 @@ enum RawReason {
     static let proofFailed = "proof-failed"
     /// The raw file is damaged or gone.
     static let damaged = "damaged"
+}
+
+extension BlobRow {
+    /// Whether its raw file could not be read, and nothing else has its bytes: a push brings them back.
+    var isLost: Bool { !isSettled && !flags.contains(.inline) && reason == RawReason.damaged }
 }
 
 extension BlobInfo {

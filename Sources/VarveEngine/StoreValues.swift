@@ -32,6 +32,10 @@ public struct BlobInfo: Sendable, Hashable {
     public var rawReason: String?
     /// Bytes that settling it added to the packs (compressed, with tables); 0 if it is not settled.
     public var storedBytes: UInt64
+
+    /// Whether its raw file could not be read when it was to be settled, and nothing else has its bytes. A push of the
+    /// same bytes brings them back.
+    public var isDamaged: Bool { !isSettled && rawReason == RawReason.damaged }
 }
 
 /// Where a blob's bytes come from. Either way they are exactly the bytes asked for, in order.

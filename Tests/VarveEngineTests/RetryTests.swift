@@ -92,4 +92,26 @@ struct RetryTests {
             #expect(try await store.bytes(of: digest) == layer)
         }
     }
+
+    @Test("a push brings a damaged blob's bytes back")
+    func mended() async throws {
+        let files = ImageStore()
+        let layer = FileTree(931, files: 4, averageBytes: 40_000).tar
+        let faults = Faults()
+        try await files.with(faults: faults) { store in
+            let digest = try await store.put(layer, in: name("app"))
+            faults.fail(.read, at: 1, with: EIO)
+            try await store.settle(evict: false)
+            faults.clear()
+            #expect(try await store.blob(digest, in: nil).isDamaged)
+            #expect(truncate("\(files.path)/\(StoreLayout.raw(digest).path)", 1000) == 0)
+            await #expect(throws: VarveError.self) { _ = try await store.bytes(of: digest) }
+            #expect(try await store.mountBlob(digest, from: name("app"), into: name("other")) == nil)
+            _ = try await store.put(layer, in: name("app"))
+            #expect(try await store.bytes(of: digest) == layer)
+            try await store.settle(evict: true)
+            #expect(try await store.stats().rawReasons == [:])
+            #expect(try await store.bytes(of: digest) == layer)
+        }
+    }
 }

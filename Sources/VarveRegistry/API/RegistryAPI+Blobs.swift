@@ -17,6 +17,8 @@ extension RegistryAPI {
         ]
         if request.head.method == .HEAD {
             let info = try await store.blob(digest, in: repository)
+            // Clients ask this before they push: what they have is wanted.
+            if info.isDamaged { throw VarveError(.blobUnknown, "the bytes of blob \(digest) are damaged") }
             if Precondition.matches(request.head, tag) { return notModified(headers) }
             headers.add(name: "Content-Length", value: String(info.size))
             return Response(.ok, headers)
