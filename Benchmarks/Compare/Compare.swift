@@ -14,5 +14,7 @@ struct Compare: ParsableCommand {
             Build with optimisation (VARVE_BENCHMARKS=1 swift build -c release) and run on an otherwise idle machine. The \
             peers are Debian packages: restic, borgbackup, casync, docker-registry.
             """,
-        subcommands: [StorageCommand.self, TransferCommand.self, MemoryCommand.self, KillCommand.self])
+        subcommands: [
+            StorageCommand.self, TransferCommand.self, BackingCommand.self, MemoryCommand.self, KillCommand.self,
+        ])
 }

@@ -82,7 +82,8 @@ extension ServerKind {
     /// What the program says of its version.
     var version: String {
         switch self {
-        case .varve(let program, _), .distribution(let program): firstVersionLine(program)
+        case .varve(let program, _), .distribution(let program), .distributionOnS3(let program, _):
+            firstVersionLine(program)
         }
     }
 }

@@ -10,12 +10,36 @@ package enum ServerKind: Sendable {
     case varve(program: String, arguments: [String])
     /// Debian's docker-registry (CNCF Distribution), filesystem driver, deletes allowed, no access log.
     case distribution(program: String)
+    /// The same with its s3 driver, over a bucket on this machine.
+    case distributionOnS3(program: String, bucket: S3Bucket)
 
     package var name: String {
         switch self {
         case .varve: "varve"
         case .distribution: "docker-registry"
+        case .distributionOnS3: "docker-registry on S3"
         }
+    }
+}
+
+/// A bucket that an S3 server on loopback serves without TLS.
+package struct S3Bucket: Sendable {
+    package let port: UInt16
+    package let name: String
+    package let accessKey: String
+    package let secretKey: String
+
+    /// A bucket with keys, on a port that was free a moment ago.
+    package static func made() throws -> Self {
+        Self(
+            port: try TestServer.freePort(), name: "registry", accessKey: "VARVERIGACCESSKEY000",
+            secretKey: "varve-rig-secret-key-of-forty-characters")
+    }
+
+    /// Arguments and environment with which `varve serve` serves it.
+    package var serveArguments: [String] { ["--s3-listen", "127.0.0.1:\(port)", "--s3-bucket", name] }
+    package var environment: [String: String] {
+        ["VARVE_S3_ACCESS_KEY": accessKey, "VARVE_S3_SECRET_KEY": secretKey]
     }
 }
 
@@ -32,9 +56,10 @@ package final class TestServer {
     ///   - store: Its folder; made when it is not there.
     ///   - logs: Folder that gets its output.
     package static func start(
-        _ kind: ServerKind, store: String, logs: String, readyWithinSeconds: Double = 60
+        _ kind: ServerKind, store: String, logs: String, environment: [String: String] = [:],
+        readyWithinSeconds: Double = 60
     ) throws -> TestServer {
-        let starting = try spawn(kind, store: store, logs: logs)
+        let starting = try spawn(kind, store: store, logs: logs, environment: environment)
         return try TestServer(starting, readyWithinSeconds: readyWithinSeconds)
     }
 
@@ -48,25 +73,38 @@ package final class TestServer {
     }
 
     /// Starts a server and does not wait until it answers.
-    package static func spawn(_ kind: ServerKind, store: String, logs: String) throws -> Starting {
+    package static func spawn(
+        _ kind: ServerKind, store: String, logs: String, environment: [String: String] = [:]
+    ) throws -> Starting {
         try FileManager.default.createDirectory(atPath: logs, withIntermediateDirectories: true)
         let output = logs + "/" + kind.name + ".out"
         let errors = logs + "/" + kind.name + ".err"
         let started = monotonicSeconds()
         var fixedPort: UInt16?
         let command: [String]
+        var environment = environment
         switch kind {
         case .varve(let program, let arguments):
             command = [program, "serve", "--store", store, "--listen", "127.0.0.1:0"] + arguments
-        case .distribution(let program):
+        case .distribution(let program), .distributionOnS3(let program, _):
             let port = try freePort()
             fixedPort = port
             try FileManager.default.createDirectory(atPath: store, withIntermediateDirectories: true)
+            var driver = "filesystem: {rootdirectory: \(store)}"
+            if case .distributionOnS3(_, let bucket) = kind {
+                driver = """
+                    s3: {accesskey: \(bucket.accessKey), secretkey: \(bucket.secretKey), region: us-east-1, \
+                    regionendpoint: "http://127.0.0.1:\(bucket.port)", bucket: \(bucket.name), secure: false, v4auth: true}
+                      redirect: {disable: true}
+                    """
+                // A bundle that is named there would be loaded, though nothing here speaks TLS.
+                environment["AWS_CA_BUNDLE"] = ""
+            }
             let settings = """
                 version: 0.1
                 log: {level: error, accesslog: {disabled: true}}
                 storage:
-                  filesystem: {rootdirectory: \(store)}
+                  \(driver)
                   delete: {enabled: true}
                   maintenance: {uploadpurging: {enabled: false}}
                 http: {addr: "127.0.0.1:\(port)"}
@@ -74,7 +112,7 @@ package final class TestServer {
             try settings.write(toFile: logs + "/config.yml", atomically: true, encoding: .utf8)
             command = [program, "serve", logs + "/config.yml"]
         }
-        let process = try ChildProcess(command, output: output, errors: errors)
+        let process = try ChildProcess(command, environment: environment, output: output, errors: errors)
         return Starting(process: process, output: output, errors: errors, fixedPort: fixedPort, started: started)
     }
 
@@ -149,7 +187,7 @@ package final class TestServer {
         return (try? connection.request("GET", "/v2/"))?.status == 200
     }
 
-    private static func freePort() throws -> UInt16 {
+    fileprivate static func freePort() throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw RigError.system("socket") }
         defer { close(descriptor) }
