@@ -51,8 +51,9 @@ enum ModelChoice: Equatable {
             let settings = p.memLevel | (15 - p.windowBits) << 4 | p.strategy.rawValue << 8
             switch p.descendant {
             case .chromium?: return [8, p.level, settings]
-            case .ng(let hash)?: return [7, p.level, hash.rawValue | (p.level == 9 ? 2 : 0)]
-            case .ngJumping?: return [7, p.level, 0]
+            case .ng(let hash)?:
+                return [7, p.level, hash.rawValue | (p.level == 9 ? 2 : 0) | (15 - p.windowBits) << 2]
+            case .ngJumping?: return [7, p.level, (15 - p.windowBits) << 2]
             case nil: return [p.gnu ? 2 : 1, p.level, settings]
             }
         case .go(let p): return [3, p.level, 0]
@@ -61,8 +62,8 @@ enum ModelChoice: Equatable {
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         case .libdeflate(let p): return [9, p.level, 0]
         case .zlibNG(let p):
-            let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (p.smallWindow ? 4 : 0)
-            return [7, p.level, flags | p.chunk << 3]
+            let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (15 - p.windowBits) << 2
+            return [7, p.level, flags | p.chunk << 5]
         }
     }
 
@@ -94,25 +95,26 @@ enum ModelChoice: Equatable {
             guard (1...9).contains(raw[1]) else { return nil }
             self = .libdeflate(.init(level: raw[1]))
         case 7:
-            let chunk = raw[2] >> 3
+            let chunk = raw[2] >> 5
             let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
-            guard (1...9).contains(raw[1]), chunk <= ZlibNGModel.chunkMost else { return nil }
+            let windowBits = 15 - (raw[2] >> 2 & 7)
+            guard (1...9).contains(raw[1]), windowBits >= 9, chunk <= ZlibNGModel.chunkMost else { return nil }
             self = Self.zlibNG(
-                level: raw[1], hash: hash, before2_1: raw[2] & 2 != 0, smallWindow: raw[2] & 4 != 0, chunk: chunk)
+                level: raw[1], hash: hash, before2_1: raw[2] & 2 != 0, windowBits: windowBits, chunk: chunk)
         default: return nil
         }
     }
 
     /// zlib-ng at a level of 1-9.
     static func zlibNG(
-        level: Int, hash: FourByteHash, before2_1: Bool = false, smallWindow: Bool = false, chunk: Int = 0
+        level: Int, hash: FourByteHash, before2_1: Bool = false, windowBits: Int = 15, chunk: Int = 0
     ) -> Self {
         if level < 7 {
             return .zlibNG(
-                .init(level: level, hash: hash, before2_1: before2_1, smallWindow: smallWindow, chunk: chunk))
+                .init(level: level, hash: hash, before2_1: before2_1, windowBits: windowBits, chunk: chunk))
         }
         let jumps = level == 9 && !before2_1
-        return .chain(.init(level: level, descendant: jumps ? .ngJumping : .ng(hash)))
+        return .chain(.init(level: level, windowBits: windowBits, descendant: jumps ? .ngJumping : .ng(hash)))
     }
 
     func makeWalk(_ parameters: StreamParameters) -> any SegmentCoding {
@@ -137,15 +139,17 @@ enum ModelChoice: Equatable {
         case .generic(let p): return "generic-\(p.hashBytes)-\(p.depth)"
         case .chain(let p):
             if p.gnu { return "gzip-\(p.level)" }
+            var name = "zlib"
             switch p.descendant {
-            case .ng(let hash)?:
-                let old = p.level == 9 ? "-2.0" : "-2.1"
-                return "zlib-ng-\(p.level)" + (p.level == 9 || hash == .castagnoli ? old : "")
-            case .ngJumping?: return "zlib-ng-\(p.level)"
-            default: break
+            case .chromium?: name = "chromium"
+            case .ng?, .ngJumping?: name = "zlib-ng"
+            case nil: break
             }
-            return "\(p.descendant == nil ? "zlib" : "chromium")-\(p.level)"
-                + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
+            name += "-\(p.level)"
+            if case .ng(let hash)? = p.descendant {
+                if p.level == 9 { name += "-2.0" } else if hash == .castagnoli { name += "-2.1" }
+            }
+            return name + (p.memLevel == 8 ? "" : "-mem\(p.memLevel)")
                 + (p.windowBits == 15 ? "" : "-win\(p.windowBits)") + (p.strategy == .usual ? "" : "-\(p.strategy)")
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
@@ -159,8 +163,9 @@ enum ModelChoice: Equatable {
             case .before1_12: return "klauspost-\(p.level)-1.11"
             }
         case .zlibNG(let p):
-            let era = p.smallWindow ? "-2.0.6" : (p.before2_1 ? "-2.0" : (p.hash == .castagnoli ? "-2.1" : ""))
-            return "zlib-ng-\(p.level)" + era + (p.chunk == 0 ? "" : "-by\(p.chunk)")
+            let era = p.before2_1 ? "-2.0" : (p.hash == .castagnoli ? "-2.1" : "")
+            return "zlib-ng-\(p.level)" + era + (p.windowBits == 15 ? "" : "-win\(p.windowBits)")
+                + (p.chunk == 0 ? "" : "-by\(p.chunk)")
         }
     }
 }

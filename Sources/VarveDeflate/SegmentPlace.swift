@@ -18,6 +18,7 @@ struct SegmentPlace {
         var unit = member
         if let ending { unit = max(unit, ending) }
         if parameters.unitSize > 0 { unit = max(unit, plain - (plain - member) % parameters.unitSize) }
+        if runsOver(unit, parameters) { unit = member }
         let text: Int
         switch parameters.model.runUp {
         case .history:
@@ -35,6 +36,16 @@ struct SegmentPlace {
         } else {
             let before = min(unit - member, dictionary)
             segment.history = from == unit ? before : min(text, from - unit + before)
+        }
+    }
+
+    /// Whether it is better to run up over a flush: little text lies behind it, and what the model knows are the places where
+    /// tokens before it began. What the flush did to the last token before is a small matter beside that.
+    private func runsOver(_ unit: Int, _ parameters: StreamParameters) -> Bool {
+        guard parameters.unitDictionary < 0, case .tokens(let usual, _) = parameters.model.runUp else { return false }
+        switch parameters.model {
+        case .chain, .go, .zlibNG: return plain - unit < usual
+        default: return false
         }
     }
 }

@@ -198,9 +198,10 @@ struct StreamPrefix {
 
     /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
     enum Threes { case none, few, many }
+    typealias MatchFacts = (windowBits: Int, strategy: ChainModel.Strategy, threes: Threes)
 
     /// What the sample's matches say about zlib's settings; the usual ones where there are too few to say.
-    private func matchFacts() -> (windowBits: Int, strategy: ChainModel.Strategy, threes: Threes) {
+    private func matchFacts() -> MatchFacts {
         var farthest = 0
         var shortest = Int.max
         var threes = 0
@@ -259,7 +260,7 @@ struct StreamPrefix {
         lazy.append(set(.klauspostLazy(.init(level: 9, capped: false)), .pieces(32768), .go))
         var result = [zlib, go, lazy]
         if common != 16384 && matches.threes != .many {
-            result.insert(descendants(tokenRule, memLevel), at: matches.threes == .none ? 0 : 1)
+            result.insert(descendants(tokenRule, memLevel, matches), at: matches.threes == .none ? 0 : 1)
         }
         result.append([set(.zlibNG(level: 9, hash: .multiplied), tokenRule, .zlib)])
         if common == 16384 { result = [go, zlib, lazy] }

@@ -3,19 +3,25 @@
 
 extension StreamPrefix {
     /// zlib's descendants, which find hardly any match of three bytes.
-    func descendants(_ rule: BlockRule, _ memLevel: Int) -> [StreamParameters] {
+    func descendants(_ rule: BlockRule, _ memLevel: Int, _ matches: MatchFacts) -> [StreamParameters] {
         var models: [ModelChoice] = []
-        for level in [6, 1, 9, 5, 4, 3, 2, 7, 8] {
-            models.append(.zlibNG(level: level, hash: .multiplied))
-            if level != 9 { models.append(.zlibNG(level: level, hash: .castagnoli)) }
-            if level == 1 {
-                models.append(.zlibNG(level: 1, hash: .castagnoli, before2_1: true, smallWindow: true))
+        // Where the text is short, the matches say less than they seem to about the window.
+        for windowBits in matches.windowBits == 15 ? [15] : [matches.windowBits, 15] {
+            for level in [6, 1, 9, 5, 4, 3, 2, 7, 8] {
+                models.append(.zlibNG(level: level, hash: .multiplied, windowBits: windowBits))
+                if level != 9 { models.append(.zlibNG(level: level, hash: .castagnoli, windowBits: windowBits)) }
+                if level == 3 || level == 4 || level == 9 {
+                    models.append(
+                        .zlibNG(level: level, hash: .castagnoli, before2_1: true, windowBits: windowBits))
+                }
+                models.append(
+                    .chain(
+                        .init(
+                            level: level, memLevel: memLevel, windowBits: windowBits, strategy: matches.strategy,
+                            descendant: .chromium)))
             }
-            if level == 3 || level == 4 || level == 9 {
-                models.append(.zlibNG(level: level, hash: .castagnoli, before2_1: true))
-            }
-            models.append(.chain(.init(level: level, memLevel: memLevel, descendant: .chromium)))
         }
+        models.append(.zlibNG(level: 1, hash: .castagnoli, windowBits: 13))
         return models.map { StreamParameters(model: $0, rule: rule, tree: .zlib) }
     }
 

@@ -7,7 +7,7 @@
 ///
 /// Not all positions enter the tables, and it can be seen in the output where the encoder took in more text: it then puts
 /// the last byte's position into the tables, and forgets what it had found ahead. So the model follows the encoder's window
-/// of twice 32 KiB, which takes all that fits whenever fewer than 262 bytes are ahead, in pieces as the program hands them.
+/// (of two times 32 KiB, as a rule), which takes all that fits whenever fewer than 262 bytes are ahead, in pieces as the program hands them.
 final class ZlibNGModel: TokenModel {
     struct Parameters: Equatable {
         /// 1-6.
@@ -15,8 +15,8 @@ final class ZlibNGModel: TokenModel {
         var hash = FourByteHash.multiplied
         /// The levels as they were up to 2.0: 3 greedy, 4 looking ahead too.
         var before2_1 = false
-        /// Level 1 up to 2.0.6: a window of 8 KiB.
-        var smallWindow = false
+        /// zlib's windowBits, 9-15. Level 1 up to 2.0.6 always has 13.
+        var windowBits = 15
         /// Bytes of text handed over at a time; 0 for all at once.
         var chunk = 0
     }
@@ -98,7 +98,7 @@ final class ZlibNGModel: TokenModel {
         looksAhead = level > 4 || parameters.before2_1
         endsEarly = level < 5
         insertMost = way == .ahead ? 16 * row.lazy : row.lazy
-        window = parameters.smallWindow ? 8192 : 32768
+        window = 1 << min(max(parameters.windowBits, 9), 15)
         farthest = window - Self.wanted
         mask = window - 1
         head = .allocate(capacity: 1 << 16)

@@ -50,7 +50,7 @@ struct DeflateAnalyzerTests {
             ("zlib-ng-5.gz", "zlib-ng-5"), ("zlib-ng-6.gz", "zlib-ng-6"), ("zlib-ng-8.gz", "zlib-ng-8"),
             ("zlib-ng-9.gz", "zlib-ng-9"), ("zlib-ng-6-by4096.gz", "zlib-ng-6-by4096"),
             ("zlib-ng-3-2.1.gz", "zlib-ng-3-2.1"), ("zlib-ng-4-2.0.gz", "zlib-ng-4-2.0"),
-            ("zlib-ng-9-2.0.gz", "zlib-ng-9-2.0"), ("zlib-ng-1-2.0.6.gz", "zlib-ng-1-2.0.6"),
+            ("zlib-ng-9-2.0.gz", "zlib-ng-9-2.0"), ("zlib-ng-1-2.0.6.gz", "zlib-ng-1-2.1-win13"),
             ("parts-zlib-ng-1.gz", "zlib-ng-1"), ("long-zlib-ng-1.gz", "zlib-ng-1"),
             ("chromium-1.gz", "chromium-1"), ("chromium-3.gz", "chromium-3"), ("chromium-6.gz", "chromium-6"),
         ])

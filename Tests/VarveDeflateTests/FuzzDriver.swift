@@ -161,7 +161,7 @@ struct FuzzDriver {
             } else {
                 model = .zlibNG(
                     level: level(1...9), hash: level(0...1) == 0 ? .multiplied : .castagnoli,
-                    before2_1: level(0...1) == 1, smallWindow: level(0...3) == 0,
+                    before2_1: level(0...1) == 1, windowBits: level(0...2) == 0 ? level(9...15) : 15,
                     chunk: level(0...1) == 0 ? 0 : level(1...9000))
             }
         case 8, 9: model = .libdeflate(.init(level: level(1...9)))
