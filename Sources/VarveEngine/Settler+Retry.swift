@@ -10,8 +10,8 @@ import VarveModel
 /// To be raised by one with every change that lets blobs settle which stayed raw before: a new outer encoding, a new
 /// encoder's model, a bound that was lifted. What stayed raw is then queued once more when a store is opened.
 enum SettlingAbility {
-    /// 2: zstd files.
-    static let number: UInt64 = 2
+    /// 2: zstd files. 3: gzip files by zlib-ng, Chromium's zlib, libdeflate and igzip; zstd files by more levels.
+    static let number: UInt64 = 3
     /// Under this name the index notes it: u64, little endian.
     static let note = "settling.ability"
 }
