@@ -111,7 +111,8 @@ extension ZlibNGModel {
         if lookahead < 4 { return found }
         let first = look(place)
         if isReachable(first, place) {
-            let length = longest(place, first, lookahead, &found.from)
+            // The encoder looks on behind the end of the text taken in, but then forgets what it found.
+            let length = longest(place, first, min(lookahead, filled &- place), &found.from)
             if length >= 4 { found.length = length }
         }
         return found

@@ -149,6 +149,49 @@ struct DegenerateTests {
         }
     }
 
+    @Test("what lies behind the end of the input makes no difference to a model")
+    func nothingBehind() {
+        let models: [() -> any TokenModel] = [
+            { ChainModel(.init(level: 1)) }, { ChainModel(.init(level: 6)) },
+            { ChainModel(.init(level: 9, descendant: .ngJumping)) },
+            { ChainModel(.init(level: 8, descendant: .ng(.multiplied))) },
+            { ChainModel(.init(level: 6, descendant: .chromium)) },
+            { ZlibNGModel(.init(level: 1)) }, { ZlibNGModel(.init(level: 2)) }, { ZlibNGModel(.init(level: 4)) },
+            { ZlibNGModel(.init(level: 6)) }, { ZlibNGModel(.init(level: 6, chunk: 100)) },
+            { GoModel(.init(level: 6)) },
+        ]
+        var random = Seeded(state: 4)
+        for _ in 0..<60 {
+            // Few kinds of words, so that matches are long and reach the end.
+            let words = (0..<4).map { _ in
+                (0..<Int.random(in: 3...90, using: &random)).map { _ in UInt8(random.next() % 3) }
+            }
+            var text: [UInt8] = []
+            while text.count < 1500 { text += words[Int(random.next() % 4)] }
+            let end = Int.random(in: 300...900, using: &random)
+            var other = text
+            for index in end..<other.count { other[index] = UInt8(random.next() % 3) }
+            for make in models {
+                #expect(tokens(make(), text, end) == tokens(make(), other, end), "\(type(of: make())) to \(end)")
+            }
+        }
+    }
+
+    private func tokens(_ model: any TokenModel, _ text: [UInt8], _ end: Int) -> [UInt32] {
+        var tokens = [UInt32](repeating: 0, count: 1 << 12)
+        var count = 0
+        tokens.withUnsafeMutableBufferPointer { room in
+            text.withUnsafeBufferPointer { text in
+                guard let room = room.baseAddress, let text = text.baseAddress else { return }
+                var tape = VirtualTape(room, capacity: 1 << 12)
+                model.begin(text, at: 0, history: 0, origin: 0)
+                model.run(&tape, maxTokens: 4000, stopAt: end, inputEnd: end)
+                count = tape.index
+            }
+        }
+        return Array(tokens[0..<count])
+    }
+
     @Test("a description is given up where it takes too long or becomes too long")
     func budget() throws {
         var scanner = try StreamScanner(source: reader(try Fixtures.bytes("runs-zlib-9.gz")), plainCapacity: 1 << 20)
