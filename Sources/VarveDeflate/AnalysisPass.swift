@@ -6,31 +6,40 @@ struct AnalysisPass {
     private static let kept = 620 << 10
 
     private let source: CompressedReader
-    private var scanner: StreamScanner
-    private var walk: any SegmentCoding
+    var scanner: StreamScanner
+    /// Elements that were decoded before the pass began, the next one last.
+    private var decoded: [StreamElement]
+    var walk: any SegmentCoding
     /// What the segment in progress follows.
-    private var parameters: StreamParameters
-    private var plan = DeflatePlan()
+    var parameters: StreamParameters
+    /// What did as well as `parameters` in a short look, to be asked where that one first fails.
+    var alternatives: [StreamParameters]
+    var plan = DeflatePlan()
     private var payloads: [UInt8] = []
-    private var elements: [StreamElement] = []
+    /// The elements that the segment in progress has so far, and those that follow.
+    var elements: [StreamElement] = []
+    /// The end of the last of them.
+    private var end = 0
     /// Where the input is known to have ended.
-    private var endings: [Int] = []
-    private var segment = DeflatePlan.Segment()
+    var endings: [Int] = []
+    var segment = DeflatePlan.Segment()
     private var segmentBit = 0
     /// Where it begins, for whatever model.
-    private var place = SegmentPlace()
+    var place = SegmentPlace()
     /// From so many segments on, another model may be looked for; how often that was in vain.
-    private var nextChoice = 0
-    private var choicesInVain = 0
+    var nextChoice = 0
+    var choicesInVain = 0
     /// Search steps of all segments so far: a reader takes as many.
     private var stepsSpent = 0
     private var summary = DeflateAnalyzer.Summary()
 
-    init(source: @escaping CompressedReader, parameters: StreamParameters) throws {
+    init(source: @escaping CompressedReader, _ found: StreamIdentifier.Found) throws {
         self.source = source
-        scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
+        scanner = found.scanner
+        decoded = found.elements.reversed()
+        parameters = found.choice.parameters
+        alternatives = found.choice.alternatives
         plan.parameters = [parameters]
-        self.parameters = parameters
         walk = parameters.model.makeWalk(parameters)
         // Where no model fitted the beginning, one will hardly fit later.
         if case .generic = parameters.model { nextChoice = 8 }
@@ -40,29 +49,27 @@ struct AnalysisPass {
         let plain = scanner.reader.plain
         var cut: Cut?
         var memberCut: Cut?
-        while let element = try scanner.next() {
-            let before: Int
+        while let element = try decoded.popLast() ?? scanner.next() {
             if case .block(let block) = element {
-                before = block.plainStart
+                end = block.plainStart + block.plainCount
                 if block.plainCount > 0 { cut = cut ?? cutBefore(block, &memberCut) }
-                if block.isMarker || block.isFinal { endings.append(block.plainStart + block.plainCount) }
+                if block.isMarker || block.isFinal { endings.append(end) }
+                elements.append(element)
+                let text = plain.base + (block.plainStart - plain.origin)
+                if block.plainCount > 0 { try sink(UnsafeRawBufferPointer(start: text, count: block.plainCount)) }
             } else {
-                before = plain.end
+                elements.append(element)
             }
-            elements.append(element)
-            if plain.end > before {
-                try sink(UnsafeRawBufferPointer(start: plain.base + (before - plain.origin), count: plain.end - before))
-            }
-            if let found = cut, plain.end >= found.plain + DeflatePlan.lookahead, canJudge(found) {
+            if let found = cut, end >= found.plain + DeflatePlan.lookahead, canJudge(found) {
                 try endSegment(at: found)
                 cut = nil
                 if let found = memberCut, found.plain <= segment.plainStart { memberCut = nil }
             }
         }
         if let found = cut { try endSegment(at: found) }
-        try endSegment(at: Cut(index: elements.count, plain: plain.end, bit: scanner.reader.bitPosition), isLast: true)
+        try endSegment(at: Cut(index: elements.count, plain: end, bit: scanner.reader.bitPosition), isLast: true)
         plan.compressedCount = scanner.reader.bitPosition / 8
-        plan.plainCount = plain.end
+        plan.plainCount = end
         summary.compressedBytes = plan.compressedCount
         summary.plainBytes = plan.plainCount
         summary.segments = plan.segments.count
@@ -97,7 +104,7 @@ struct AnalysisPass {
     }
 
     /// A place between two blocks where a segment may end.
-    private struct Cut {
+    struct Cut {
         /// Elements before it.
         var index: Int
         var plain: Int
@@ -110,6 +117,11 @@ struct AnalysisPass {
         var next = isLast ? DeflatePlan.Segment() : restart(at: cut)
         if next == nil { return }
         var description = describe(0..<cut.index, segment, end: cut.plain)
+        let bytes = description.blocks.count + description.tokens.count
+        if walk.corrections > 0 && !alternatives.isEmpty && askAlternatives(cut, better: bytes) {
+            next = isLast ? next : restart(at: cut)
+            description = describe(0..<cut.index, segment, end: cut.plain)
+        }
         let compressed = cut.bit >> 3 - segmentBit >> 3
         if isDear(description.blocks.count + description.tokens.count, compressed), chooseModel(cut, compressed) {
             next = isLast ? next : restart(at: cut)
@@ -153,62 +165,21 @@ struct AnalysisPass {
         scanner.reader.plain.drop(before: cut.plain - Self.kept)
     }
 
-    // MARK: another model in mid-stream
-
-    /// Whether a description is longer than that of an encoder that is known.
-    private func isDear(_ count: Int, _ compressed: Int) -> Bool {
-        walk.unrepresentable || walk.gaveUp != nil || count > 256 + compressed / 250
-    }
-
-    /// Whether it is time to look for another model: seldom where that was in vain.
-    private var mayChoose: Bool { !plan.segments.isEmpty && plan.segments.count >= nextChoice }
-
-    /// Looks for a better model: the stream's beginning may have said little, a further member may have another encoder.
-    /// - Returns: Whether there is one; the segment in progress then begins with it.
-    private mutating func chooseModel(_ cut: Cut, _ compressed: Int) -> Bool {
-        if !mayChoose { return false }
-        let start = segment
-        let place = self.place
-        let prefix = StreamPrefix(
-            scanner.reader, Array(elements[0..<cut.index]), endings: endings, compressedBytes: compressed,
-            start: start.plainStart
-        ) { parameters in
-            var trial = start
-            if trial.age > 0 { place.start(&trial, parameters, runUps: 4) }
-            return trial
-        }
-        let found = prefix.best(against: parameters, keepsUnits: start.age > 0)
-        if found == parameters {
-            choicesInVain += 1
-            nextChoice = plan.segments.count + 1 << min(choicesInVain, 20)
-            return false
-        }
-        parameters = found
-        walk = found.model.makeWalk(found)
-        if segment.age > 0 { place.start(&segment, parameters, runUps: 4) }
-        if let index = plan.parameters.firstIndex(of: found) {
-            segment.parameters = index
-        } else {
-            segment.parameters = plan.parameters.count
-            plan.parameters.append(found)
-        }
-        return true
-    }
-
     /// Describes elements as a segment with the given start.
-    private func describe(
-        _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int
+    func describe(
+        _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int, by other: (any SegmentCoding)? = nil,
+        most: Int = .max
     ) -> (blocks: [UInt8], tokens: [UInt8]) {
         let plain = scanner.reader.plain
         let origin = plain.origin
         let geometry = SegmentGeometry(
             start: start.plainStart - origin, end: end - origin,
-            available: min(plain.end, end + DeflatePlan.lookahead) - origin, lead: start.lead, history: start.history,
+            available: min(self.end, end + DeflatePlan.lookahead) - origin, lead: start.lead, history: start.history,
             age: start.age)
-        return walk.write(
+        return (other ?? walk).write(
             elements[range], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
             tokens: scanner.reader.tokens.base, endings: endings.map { $0 - origin }[...],
-            effort: Effort(stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent))
+            effort: Effort(bytesMax: most, stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent))
     }
 
     /// Drops elements and their tokens.
@@ -220,9 +191,15 @@ struct AnalysisPass {
         elements.removeFirst(count)
         if tokenEnd == 0 { return }
         scanner.reader.tokens.dropFirst(tokenEnd)
+        Self.shift(&elements, by: tokenEnd)
+        Self.shift(&decoded, by: tokenEnd)
+    }
+
+    /// Follows tokens that have moved to the front of their buffer.
+    private static func shift(_ elements: inout [StreamElement], by count: Int) {
         for index in elements.indices {
             if case .block(var block) = elements[index] {
-                block.tokenStart -= min(tokenEnd, block.tokenStart)
+                block.tokenStart -= min(count, block.tokenStart)
                 elements[index] = .block(block)
             }
         }
@@ -290,16 +267,16 @@ struct AnalysisPass {
         guard case .tokens = parameters.model.runUp,
             case .block(let block)? = elements.dropFirst(cut.index).first
         else { return true }
-        return block.plainStart + block.plainCount + 300 <= scanner.reader.plain.end
+        return block.plainStart + block.plainCount + 300 <= end
     }
 
     /// How often the model is wrong in the first block after a cut.
     private func departures(after cut: Cut, _ start: DeflatePlan.Segment) -> Int {
         guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
         guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
-        let end = block.plainStart + block.plainCount
-        if block.kind == .stored || end + 300 > scanner.reader.plain.end && !block.isFinal { return 0 }
-        _ = describe(cut.index..<(cut.index + 1), start, end: end)
+        let blockEnd = block.plainStart + block.plainCount
+        if block.kind == .stored || blockEnd + 300 > end && !block.isFinal { return 0 }
+        _ = describe(cut.index..<(cut.index + 1), start, end: blockEnd)
         return walk.gaveUp == nil ? walk.corrections : Int.max - 1
     }
 }

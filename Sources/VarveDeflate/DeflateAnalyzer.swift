@@ -51,8 +51,9 @@ package struct DeflateAnalyzer {
     /// - Throws: Only what `source` and `sink` throw.
     package func analyze(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Result {
         do {
-            let parameters = try StreamIdentifier(source: source).identify()
-            return try analyze(with: parameters, sink: sink)
+            let found = try StreamIdentifier(source: source).identify()
+            var pass = try AnalysisPass(source: source, found)
+            return try pass.run(sink: sink)
         } catch let error as DeflateError {
             return .unsupported(reason: error.reason)
         }
@@ -77,9 +78,11 @@ package struct DeflateAnalyzer {
         return blocks
     }
 
-    /// The main pass, with the encoder known.
+    /// The main pass, with the encoder given.
     func analyze(with parameters: StreamParameters, sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Result {
-        var pass = try AnalysisPass(source: source, parameters: parameters)
+        let scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
+        let found = StreamIdentifier.Found(choice: .init(parameters: parameters), scanner: scanner, elements: [])
+        var pass = try AnalysisPass(source: source, found)
         return try pass.run(sink: sink)
     }
 }

@@ -127,8 +127,10 @@ enum ModelChoice: Equatable {
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostLazyModel(p)))
         case .klauspost(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostModel(p)))
         case .libdeflate(let p):
-            if p.level == 1 { return SegmentWalk(parameters: parameters, model: LibdeflateFastModel()) }
-            return SegmentWalk(parameters: parameters, model: LibdeflateModel(p))
+            if p.level == 1 {
+                return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateFastModel()))
+            }
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateModel(p)))
         case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }
     }

@@ -39,12 +39,14 @@ struct Effort {
     var bytesMax = Int.max
     /// Search steps of the model.
     var stepsMax = Int.max
+    /// Tokens that are not as the model has them.
+    var departuresMax = Int.max
 
     static let any = Effort()
 }
 
 /// What a description was too dear in.
-enum GaveUp { case bytes, steps }
+enum GaveUp { case bytes, steps, departures }
 
 /// A ``SegmentWalk`` with whatever model.
 protocol SegmentCoding: AnyObject {

@@ -163,7 +163,7 @@ extension SegmentWalk {
             let count = tape.index - tokensFrom
             // The decoder lets no block be longer: a plan that does is not ours.
             if !C.isWriting && count > Self.tokensMax { return false }
-            if C.isWriting && isTooDear(tape.coder.size) { return false }
+            if C.isWriting && isTooDear(tape.coder.size, tape.corrections) { return false }
             let most = watch.mostTokens(after: count)
             reserve(&tape, most)
             let before = tape.index

@@ -79,10 +79,11 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
 
     var steps: Int { model.steps &- stepsBefore }
 
-    /// Whether a description that has come to `size` bytes is no longer worth going on with; remembered.
-    func isTooDear(_ size: Int) -> Bool {
+    /// Whether a description that has come to `size` bytes and so many departures is no longer worth going on with; remembered.
+    func isTooDear(_ size: Int, _ departures: Int) -> Bool {
         if gaveUp == nil {
             if size > effort.bytesMax { gaveUp = .bytes }
+            if departures > effort.departuresMax { gaveUp = .departures }
             if steps > effort.stepsMax { gaveUp = .steps }
         }
         return gaveUp != nil
@@ -131,7 +132,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         var context = 0
         for element in elements {
             context = codeElement(&coder, &tape, element, context, plainOrigin, sink: nil, limit: 0)
-            if unrepresentable || isTooDear(coder.size &+ tape.coder.size) { break }
+            if unrepresentable || isTooDear(coder.size &+ tape.coder.size, tape.corrections) { break }
         }
         _ = coder.tree(probabilities.base + context * 8, bits: 3, 4)
         if sparse { tape.close() }

@@ -34,7 +34,7 @@ struct DegenerateTests {
     @Test("an encoder that shows only behind millions of zeros is found there")
     func late() throws {
         let (plan, plain, summary) = try take("late-zlib-9.gz")
-        #expect(summary.encoder == "zlib-6+zlib-9")
+        #expect(summary.encoder.hasSuffix("zlib-9"))
         #expect(summary.corrections == 0)
         #expect(try rebuild(plan: plan, plain: plain) == Fixtures.bytes("late-zlib-9.gz"))
     }

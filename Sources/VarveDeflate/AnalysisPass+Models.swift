@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Another model in mid-stream.
+extension AnalysisPass {
+    /// Whether a description is longer than that of an encoder that is known.
+    func isDear(_ count: Int, _ compressed: Int) -> Bool {
+        walk.unrepresentable || walk.gaveUp != nil || count > 256 + compressed / 250
+    }
+
+    /// Whether it is time to look for another model: seldom where that was in vain.
+    private var mayChoose: Bool { !plan.segments.isEmpty && plan.segments.count >= nextChoice }
+
+    /// Looks for a better model: the stream's beginning may have said little, a further member may have another encoder.
+    /// - Returns: Whether there is one; the segment in progress then begins with it.
+    mutating func chooseModel(_ cut: Cut, _ compressed: Int) -> Bool {
+        if !mayChoose { return false }
+        let start = segment
+        let place = self.place
+        let prefix = StreamPrefix(
+            scanner.reader, Array(elements[0..<cut.index]), endings: endings, compressedBytes: compressed,
+            start: start.plainStart
+        ) { parameters in
+            var trial = start
+            if trial.age > 0 { place.start(&trial, parameters, runUps: 4) }
+            return trial
+        }
+        let found = prefix.best(against: parameters, keepsUnits: start.age > 0).parameters
+        if found == parameters {
+            choicesInVain += 1
+            nextChoice = plan.segments.count + 1 << min(choicesInVain, 20)
+            return false
+        }
+        follow(found)
+        return true
+    }
+
+    /// Asks the models that did as well in a short look how they do in the segment in progress, where the one so far fails.
+    /// - Parameter bytes: What it costs with the one so far.
+    /// - Returns: Whether one of them does better; the segment then begins with it.
+    mutating func askAlternatives(_ cut: Cut, better bytes: Int) -> Bool {
+        var best: (bytes: Int, parameters: StreamParameters)?
+        var perfect: [StreamParameters] = []
+        var least = bytes
+        for rival in alternatives {
+            let found = described(by: rival, cut, most: least)
+            if found.bytes > least { continue }
+            if found.departures == 0 { perfect.append(rival) }
+            if found.bytes < least {
+                least = found.bytes
+                best = (least, rival)
+            }
+        }
+        alternatives = perfect.filter { $0 != best?.parameters }
+        guard let best else { return false }
+        follow(best.parameters)
+        return true
+    }
+
+    /// What it costs to describe the segment in progress with a model.
+    private func described(
+        by parameters: StreamParameters, _ cut: Cut, most: Int
+    ) -> (bytes: Int, departures: Int) {
+        var start = segment
+        if start.age > 0 { place.start(&start, parameters, runUps: 4) }
+        let walk = parameters.model.makeWalk(parameters)
+        let description = describe(0..<cut.index, start, end: cut.plain, by: walk, most: most)
+        if walk.unrepresentable || walk.gaveUp != nil { return (.max, walk.corrections) }
+        return (description.blocks.count + description.tokens.count, walk.corrections)
+    }
+
+    /// Lets the segment in progress follow other parameters.
+    private mutating func follow(_ found: StreamParameters) {
+        parameters = found
+        walk = found.model.makeWalk(found)
+        if segment.age > 0 { place.start(&segment, parameters, runUps: 4) }
+        if plan.segments.isEmpty { plan.parameters = [] }
+        if let index = plan.parameters.firstIndex(of: found) {
+            segment.parameters = index
+        } else {
+            segment.parameters = plan.parameters.count
+            plan.parameters.append(found)
+        }
+    }
+}

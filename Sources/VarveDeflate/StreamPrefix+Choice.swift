@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// The search for the model that describes a stretch best.
+///
+/// Models cost what encoders cost, so little is run: a short look at each candidate of the likeliest family, given up at the
+/// first token that is wrong as soon as another candidate had none wrong. Candidates that are as good as the best one after
+/// the short look are not compared at length: the analysis goes on with one of them, and asks the others where that one
+/// first fails (``AnalysisPass``).
+extension StreamPrefix {
+    /// What to describe a stream by.
+    struct Choice {
+        var parameters = StreamParameters()
+        /// What described the short look as well: to be asked where `parameters` fails.
+        var alternatives: [StreamParameters] = []
+    }
+
+    private typealias Trial = (cost: Cost, parameters: StreamParameters)
+
+    /// More alternatives are not kept.
+    private static let alternativesMost = 6
+    /// So many bytes more do not say that a model with no token wrong is the wrong one.
+    private static let tie = 24
+
+    /// The parameters that describe the stretch best.
+    /// - Parameters:
+    ///   - rival: Other parameters to be compared with, and to be kept if nothing is better.
+    ///   - keepsUnits: Whether the rival's input units are right.
+    func best(against rival: StreamParameters? = nil, keepsUnits: Bool = false) -> Choice {
+        var trials: [Trial] = []
+        for family in families() where look(at: family, &trials) { break }
+        trials.sort { $0.cost.bytes < $1.cost.bytes }
+        if rival == nil, let first = trials.first, first.cost.isPerfect, first.cost.bytes <= compressed(glance) / 400 {
+            let ties = trials.filter { $0.cost.isPerfect && $0.cost.bytes <= first.cost.bytes + Self.tie }
+            if let unit = unit(for: first.parameters) {
+                let sets = ties.prefix(1 + Self.alternativesMost).map { trial in
+                    var parameters = trial.parameters
+                    parameters.unitSize = unit.size
+                    parameters.unitDictionary = unit.dictionary
+                    return parameters
+                }
+                return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))
+            }
+        }
+        return Choice(parameters: thorough(trials, rival, keepsUnits))
+    }
+
+    /// A short look at every model of a family.
+    /// - Returns: Whether one of them had no token wrong.
+    private func look(at family: [StreamParameters], _ trials: inout [Trial]) -> Bool {
+        guard let first = family.first else { return false }
+        var shortest = trials.map(\.cost.bytes).min() ?? Cost.tooMuch
+        var fits = false
+        func take(_ parameters: StreamParameters) {
+            let most = fits ? shortest + Self.tie : shortest + shortest / 3 + 64
+            let found = cost(parameters, glance, most: most, departuresMost: fits ? 0 : .max)
+            if found.isPerfect { fits = true }
+            shortest = min(shortest, found.bytes)
+            trials.append((found, parameters))
+        }
+        take(first)
+        var others = Array(family.dropFirst())
+        if !fits && others.count > 2 {
+            // Not the likeliest one: all of them over a little text, to begin with those that do well there.
+            var least = Cost.tooMuch
+            var ranked: [(bytes: Int, index: Int)] = []
+            for (index, other) in others.enumerated() {
+                let found = cost(other, blink, most: 2 * least + 64)
+                least = min(least, found.bytes)
+                ranked.append((found.bytes, index))
+            }
+            ranked.sort { ($0.bytes, $0.index) < ($1.bytes, $1.index) }
+            others = ranked.map { others[$0.index] }
+        }
+        for other in others { take(other) }
+        return fits
+    }
+
+    /// Compressed bytes of some first elements.
+    private func compressed(_ sample: [StreamElement]) -> Int {
+        var first: Int?
+        for element in elements {
+            guard case .block(let block) = element else { continue }
+            first = first ?? block.bitStart
+            if case .block(let last)? = sample.last, block.bitStart > last.bitStart {
+                return (block.bitStart - (first ?? 0)) / 8
+            }
+        }
+        return compressedBytes
+    }
+
+    /// What the encoder does where its input is cut, by what it did at the first such place; nil if nothing explains that.
+    private func unit(for parameters: StreamParameters) -> (size: Int, dictionary: Int)? {
+        let guesses = unitGuesses()
+        guard guesses.count > 1, let first = boundary() else {
+            if case .chain = parameters.model, let last = guesses.last(where: { $0.dictionary > 0 }) { return last }
+            return guesses.first
+        }
+        var best: (size: Int, dictionary: Int)?
+        var least = Cost.tooMuch
+        for guess in guesses {
+            var trial = parameters
+            trial.unitSize = guess.size
+            trial.unitDictionary = guess.dictionary
+            var place = SegmentPlace()
+            place.plain = first.plain
+            place.member = start
+            place.matchEnd = first.plain
+            place.ending = first.plain
+            var from = DeflatePlan.Segment()
+            from.plainStart = first.plain
+            from.age = first.plain - start
+            place.start(&from, trial, runUps: 4)
+            let found = cost(trial, elements[first.elements], from: from, most: least, departuresMost: 0)
+            if found.bytes < least {
+                least = found.bytes
+                best = guess
+            }
+        }
+        return best
+    }
+
+    /// The first place within the first member at which the input was cut, with some of what follows.
+    private func boundary() -> (plain: Int, elements: Range<Int>)? {
+        let most = 128 << 10
+        var begin: (plain: Int, index: Int)?
+        var text = 0
+        for (index, element) in elements.enumerated() {
+            guard case .block(let block) = element else {
+                if index == 0 { continue }
+                return begin.flatMap { text > 0 ? ($0.plain, $0.index..<index) : nil }
+            }
+            if let begin {
+                if text > 0 && text + block.plainCount > most { return (begin.plain, begin.index..<index) }
+                text += block.plainCount
+            } else if block.isMarker && block.plainStart > start {
+                begin = (block.plainStart, index + 1)
+            }
+        }
+        return begin.flatMap { text > 0 ? ($0.plain, $0.index..<elements.count) : nil }
+    }
+
+    /// Compares those that did best in the short look over the whole stretch, and with the generic predictor.
+    private func thorough(_ trials: [Trial], _ rival: StreamParameters?, _ keepsUnits: Bool) -> StreamParameters {
+        let shortest = trials.first?.cost.bytes ?? Cost.tooMuch
+        let mostSteps = trials.filter { $0.cost.bytes < Cost.tooMuch }.map(\.cost.steps).max() ?? 0
+        // What is slow over the glance would be far too slow over ten times as much.
+        let sample = mostSteps > Self.stepsMax / 8 ? glance : self.sample
+        var best = StreamParameters()
+        var bestCost = Int.max
+        var units = unitGuesses()
+        if let rival {
+            best = rival
+            bestCost = cost(rival, sample).bytes
+            if keepsUnits { units = [(rival.unitSize, rival.unitDictionary)] }
+        }
+        var perfect = 0
+        for trial in trials.prefix(8) where trial.cost.bytes <= shortest + shortest / 3 + 64 {
+            // zlib and GNU gzip search alike and differ in where blocks end: one more may be better still.
+            if perfect > 0 && trial.cost.bytes > shortest + Self.tie || perfect > 1 { break }
+            var bestUnit = units[0]
+            var bestHere = Int.max
+            for unit in units {
+                var parameters = trial.parameters
+                parameters.unitSize = unit.size
+                parameters.unitDictionary = unit.dictionary
+                let found = cost(parameters, sample, most: bestHere)
+                if found.bytes < bestHere {
+                    bestHere = found.bytes
+                    bestUnit = unit
+                }
+                if found.bytes < bestCost {
+                    bestCost = found.bytes
+                    best = parameters
+                }
+                if found.departures == 0 {
+                    perfect += 1
+                    if case .plain = parameters.rule { perfect += 1 }
+                    break
+                }
+            }
+            units = [bestUnit]
+        }
+        if perfect == 0 { best = handedOver(best, sample, &bestCost) }
+        // Not convincing: see what the generic predictor makes of it.
+        if bestCost > compressedBytes / 400 {
+            let generic = bestGeneric()
+            if cost(generic, sample, most: bestCost).bytes < bestCost { best = generic }
+        }
+        return best
+    }
+
+    private func bestGeneric() -> StreamParameters {
+        var parameters = StreamParameters()
+        parameters.rule = plainRule()
+        var best = parameters
+        var bestCost = Int.max
+        for tree in TreeKind.allCases {
+            for hashBytes in [3, 4] {
+                for depth in [1, 4, 16, 128, 1024] {
+                    var trial = parameters
+                    trial.tree = tree
+                    trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))
+                    if tree != .zlib && depth != 16 { continue }
+                    let found = cost(trial, glance).bytes
+                    if bestCost == Int.max || found * 100 < bestCost * 98 {
+                        bestCost = found
+                        best = trial
+                    }
+                }
+            }
+        }
+        return best
+    }
+}
