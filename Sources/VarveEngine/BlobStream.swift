@@ -43,15 +43,15 @@ public final class BlobStream: Sendable {
         var given = 0
         /// What the reader was told: behind a piece that is missing comes nothing.
         var failure: VarveError?
-        /// Held from the first piece to the last by those whose making takes much memory.
-        var place: StreamPlaces.Place?
     }
     private let ahead = NIOLockedValueBox(Ahead())
+    private let zstd: ZstdAhead?
 
     init(rebuild: any Rebuilding, core: Core) {
         self.rebuild = rebuild
         self.core = core
         length = rebuild.length
+        zstd = (rebuild as? ZstdRebuild).map { ZstdAhead(core: core, rebuild: $0) }
     }
 
     deinit { ahead.withLockedValue { for task in $0.tasks { task.cancel() } } }
@@ -62,24 +62,16 @@ public final class BlobStream: Sendable {
     public func next() async throws(VarveError) -> ByteBuffer? {
         if let failure = ahead.withLockedValue({ $0.failure }) { throw failure }
         do throws(VarveError) {
+            if let zstd { return try await zstd.next() }
             return try await nextPiece()
         } catch {
-            ahead.withLockedValue { ahead in
-                ahead.failure = error
-                ahead.place = nil
-            }
+            ahead.withLockedValue { $0.failure = error }
+            zstd?.stop()
             throw error
         }
     }
 
     private func nextPiece() async throws(VarveError) -> ByteBuffer? {
-        if rebuild is ZstdRebuild, ahead.withLockedValue({ $0.started == 0 }) {
-            let place = try await core.zstdPlaces.take()
-            ahead.withLockedValue { ahead in
-                ahead.place = place
-                ahead.started = 1
-            }
-        }
         startMore()
         let (running, index) = ahead.withLockedValue { ahead in
             ahead.given += 1
@@ -103,7 +95,7 @@ public final class BlobStream: Sendable {
                 try deflate.leaving(piece, isLast: index + 1 == deflate.pieceCount)
             }
         }
-        if piece != nil { startMore() } else { ahead.withLockedValue { $0.place = nil } }
+        if piece != nil { startMore() }
         return piece
     }
 
@@ -118,9 +110,8 @@ public final class BlobStream: Sendable {
                     ahead.started += 1
                 }
             } else if ahead.tasks.isEmpty {
-                // Making compressed bytes again takes a processor, giving out plain ones a disk.
-                let pool = rebuild is ZstdRebuild ? core.rebuilders : core.pool
-                ahead.tasks.append(Task { try await pool.run { () throws(VarveError) in try rebuild.nextPiece() } })
+                ahead.tasks.append(
+                    Task { try await core.pool.run { () throws(VarveError) in try rebuild.nextPiece() } })
             }
         }
     }

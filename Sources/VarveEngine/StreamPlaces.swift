@@ -64,6 +64,16 @@ final class StreamPlaces: Sendable {
         return Place(self)
     }
 
+    /// Takes a place without waiting, if another one stays free and nobody waits.
+    func takeSpare() -> Place? {
+        let got = state.withLockedValue { state in
+            guard state.free > 1, state.waiting.isEmpty else { return false }
+            state.free -= 1
+            return true
+        }
+        return got ? Place(self) : nil
+    }
+
     private func giveBack() {
         let next = state.withLockedValue { state -> CheckedContinuation<Bool, Never>? in
             guard !state.waiting.isEmpty else {

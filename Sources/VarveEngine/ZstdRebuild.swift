@@ -10,48 +10,137 @@ import VarveZstd
 
 /// A zstd file, made again by its plan out of the plain bytes that its chunks give.
 ///
-/// A frame can only be made from its beginning: a range in the middle costs as much time as all of its frame up to there, but
-/// not its memory, and the first bytes of a whole blob come with the first block. The frame's models and its window of text,
-/// some tens of megabytes, belong to the reader; they are made at the first piece, and BlobStream lets only so many readers
-/// have them at once.
+/// A frame is made from its beginning or from one of its restart points, which lie a window apart. What comes after follows
+/// without another run-up, so that one core makes a whole blob in one go. Several make it in *lanes*: stretches that are long
+/// enough for the run-ups to cost little, each made from its beginning to its end, side by side.
+///
+/// The models and the window of text, some tens of megabytes, belong to whoever makes a lane; they are made at the first piece,
+/// and BlobStream lets only so many be there at once.
 final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a time, see BlobStream
-    private static let pieceBytes = 1 << 20
+    /// Plain bytes of a lane at least, and how many times its run-up.
+    private static let laneBytesMin = 4 << 20
+    private static let laneRunUps = 4
+    private static let laneMemoryMax = 64 << 20
+
+    private let core: Core
+    private let loaded: LoadedRecipe
+    private let rebuilder: ZstdRebuilder
+    private let range: Range<UInt64>
+    private var whole: WholeDigest?
+    /// For those who take the pieces one after the other.
+    private var single: ZstdLane?
+
+    let length: UInt64
+    /// Whether a lane takes so much memory that one at a time has to do.
+    var isHeavy: Bool { rebuilder.streamBytes > Self.laneMemoryMax }
+
+    /// Stretches of the range that can be made side by side, in order.
+    let lanes: [Range<UInt64>]
+
+    private var digest: Digest { loaded.recipe.digest }
+
+    init(core: Core, _ loaded: LoadedRecipe, range: Range<UInt64>) throws(VarveError) {
+        let recipe = loaded.recipe
+        self.core = core
+        self.loaded = loaded
+        self.range = range
+        length = range.upperBound - range.lowerBound
+        var plan = recipe.outerPlan
+        if plan.isEmpty {
+            var reader = PlainReader(core: core, loaded)
+            plan = try reader.allCorrections()
+        }
+        do throws(ZstdError) {
+            rebuilder = try ZstdRebuilder(plan: plan)
+        } catch {
+            throw VarveError(.corrupted, "the plan of blob \(recipe.digest) is damaged", cause: error)
+        }
+        guard UInt64(rebuilder.compressedCount) == recipe.blobBytes, UInt64(rebuilder.plainCount) == recipe.plainBytes
+        else { throw VarveError(.corrupted, "the plan of blob \(recipe.digest) is another blob's") }
+        if range == 0..<recipe.blobBytes { whole = try WholeDigest(recipe.digest.algorithm) }
+        lanes = Self.lanes(of: rebuilder.segments, in: range)
+    }
+
+    private static func lanes(of segments: [ZstdRebuilder.Segment], in range: Range<UInt64>) -> [Range<UInt64>] {
+        var lanes: [Range<UInt64>] = []
+        var start = range.lowerBound
+        var plain = 0
+        for segment in segments {
+            let place = UInt64(segment.compressed.lowerBound)
+            guard segment.compressed.upperBound > range.lowerBound, place < range.upperBound else { continue }
+            if place > start, plain >= max(laneBytesMin, laneRunUps * segment.runUp) {
+                lanes.append(start..<place)
+                start = place
+                plain = 0
+            }
+            plain += segment.plain.count
+        }
+        if start < range.upperBound { lanes.append(start..<range.upperBound) }
+        return lanes
+    }
+
+    /// The lane of that number; it may be made on any thread, its pieces one after the other.
+    func lane(_ number: Int) -> ZstdLane { lane(of: lanes[number]) }
+
+    private func lane(of range: Range<UInt64>) -> ZstdLane {
+        ZstdLane(PlainReader(core: core, loaded), rebuilder, range, digest)
+    }
+
+    /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.
+    func leaving(_ piece: ByteBuffer, isLast: Bool) throws(VarveError) {
+        whole?.absorb(piece)
+        if isLast { try whole.compare(with: digest) }
+    }
+
+    func nextPiece() throws(VarveError) -> ByteBuffer? {
+        let lane = single ?? lane(of: range)
+        single = lane
+        guard let piece = try lane.nextPiece() else { return nil }
+        try leaving(piece, isLast: lane.isDone)
+        return piece
+    }
+}
+
+/// Makes a stretch of a zstd file, piece by piece. For one thread at a time.
+final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for the one before, see BlobStream
+    static let pieceBytes = 1 << 20
 
     private let digest: Digest
     private let rebuilder: ZstdRebuilder
     private let range: Range<UInt64>
-    private var stream: ZstdRebuildStream?
-    private var reader: PlainReader
     private var position: UInt64
-    private var whole: WholeDigest?
+    private var reader: PlainReader
+    private var stream: ZstdRebuildStream?
+    /// What was made beyond the last piece.
+    private var rest = ByteBuffer()
 
-    let length: UInt64
-
-    init(core: Core, _ loaded: LoadedRecipe, range: Range<UInt64>) throws(VarveError) {
-        let recipe = loaded.recipe
-        digest = recipe.digest
+    fileprivate init(
+        _ reader: PlainReader, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>, _ digest: Digest
+    ) {
+        self.reader = reader
+        self.rebuilder = rebuilder
         self.range = range
+        self.digest = digest
         position = range.lowerBound
-        length = range.upperBound - range.lowerBound
-        reader = PlainReader(core: core, loaded)
-        var plan = recipe.outerPlan
-        if plan.isEmpty { plan = try reader.allCorrections() }
-        do throws(ZstdError) {
-            rebuilder = try ZstdRebuilder(plan: plan)
-        } catch {
-            throw VarveError(.corrupted, "the plan of blob \(digest) is damaged", cause: error)
-        }
-        guard UInt64(rebuilder.compressedCount) == recipe.blobBytes, UInt64(rebuilder.plainCount) == recipe.plainBytes
-        else { throw VarveError(.corrupted, "the plan of blob \(digest) is another blob's") }
-        if range == 0..<recipe.blobBytes { whole = try WholeDigest(digest.algorithm) }
     }
 
+    /// Pieces that come in all: each but the last has `pieceBytes`.
+    var pieceCount: Int {
+        let length = Int(range.upperBound - range.lowerBound)
+        return length / Self.pieceBytes + (length % Self.pieceBytes > 0 ? 1 : 0)
+    }
+
+    /// Whether all pieces were made.
+    var isDone: Bool { position == range.upperBound }
+
+    /// The next piece; nil at the end.
     func nextPiece() throws(VarveError) -> ByteBuffer? {
-        guard position < range.upperBound else { return nil }
+        guard !isDone else { return nil }
         let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound))
         self.stream = stream
         let wanted = Int(min(range.upperBound - position, UInt64(Self.pieceBytes)))
-        var piece = ByteBufferAllocator().buffer(capacity: wanted + ZstdRebuildStream.pieceMax)
+        var piece = ByteBufferAllocator().buffer(capacity: wanted)
+        if var held = rest.readSlice(length: min(rest.readableBytes, wanted)) { piece.writeBuffer(&held) }
         do {
             while piece.readableBytes < wanted {
                 guard
@@ -60,20 +149,20 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
                         try reader.fill(room, from: UInt64(plain.lowerBound), &none)
                     })
                 else { throw ZstdError("plan-damaged") }
-                let left = Int(range.upperBound - position) - piece.readableBytes
-                piece.writeBytes(UnsafeRawBufferPointer(rebasing: made[..<min(made.count, left)]))
+                let taken = min(made.count, wanted - piece.readableBytes)
+                piece.writeBytes(UnsafeRawBufferPointer(rebasing: made[..<taken]))
+                if taken < made.count {
+                    rest.clear()
+                    rest.writeBytes(UnsafeRawBufferPointer(rebasing: made[taken...]))
+                }
             }
         } catch let error as VarveError {
             throw error
         } catch {
             throw VarveError(.corrupted, "blob \(digest) can not be made again", cause: error)
         }
-        position += UInt64(piece.readableBytes)
-        whole?.absorb(piece)
-        if position == range.upperBound {
-            self.stream = nil
-            try whole.compare(with: digest)
-        }
+        position += UInt64(wanted)
+        if isDone { self.stream = nil }
         return piece
     }
 }

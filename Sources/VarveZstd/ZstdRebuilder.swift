@@ -66,7 +66,11 @@ package struct ZstdRebuilder: Sendable {
 
     /// Memory that a stream takes, in bytes, about.
     package var streamBytes: Int {
-        parameters.map { $0.modelBytes + 2 * $0.windowBytes }.max() ?? 0
+        var longest = ZstdPlan.checksumMax
+        for element in elements {
+            if case .frame = element.content { longest = max(longest, element.plainCount) }
+        }
+        return parameters.map { $0.modelBytes + min(2 * $0.windowBytes, 2 * longest) }.max() ?? 0
     }
 
     /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.

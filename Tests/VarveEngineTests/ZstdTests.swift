@@ -61,6 +61,58 @@ struct ZstdTests {
         await store.close()
     }
 
+    @Test("a layer of several lanes, made side by side, read whole and from the middle")
+    func lanes() async throws {
+        let one = try ZstdFiles.bytes(ZstdFiles.names[0])
+        // Ten megabytes of text, frame by frame.
+        let layer = (0..<14).flatMap { _ in one }
+        let fixture = StoreFixture()
+        defer { fixture.remove() }
+        let store = try await fixture.open()
+        let repository = try repository()
+        _ = try await store.put(try ZstdFiles.plain(one), in: repository)
+        try await store.settle(evict: true)
+        let digest = try await store.put(layer, in: repository)
+        try await store.settle(evict: true)
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        let whole = try await store.bytes(of: digest, in: repository) == layer
+        #expect(whole)
+        let start = layer.count / 3
+        let rest =
+            try await store.bytes(of: digest, range: UInt64(start)..<UInt64(layer.count)) == Array(layer[start...])
+        #expect(rest)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for _ in 0..<12 { group.addTask { try await store.bytes(of: digest, in: repository) == layer } }
+            for try await same in group { #expect(same) }
+        }
+        await store.close()
+    }
+
+    @Test("an index made anew knows zstd layers")
+    func rebuildIndex() async throws {
+        let layer = try ZstdFiles.bytes(ZstdFiles.names[1])
+        let fixture = StoreFixture()
+        defer { fixture.remove() }
+        var store = try await fixture.open()
+        _ = try await store.put(try ZstdFiles.plain(layer), in: repository())
+        let digest = try await store.put(layer, in: repository())
+        try await store.settle(evict: true)
+        let before = try await store.stats()
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        await store.close()
+        try FileManager.default.removeItem(atPath: fixture.path + "/index")
+        let report = try await Store.rebuildIndex(at: fixture.path)
+        #expect(report.problems.isEmpty)
+        store = try await fixture.open()
+        let after = try await store.stats()
+        #expect(after.settledCount == before.settledCount)
+        #expect(after.chunksCount == before.chunksCount)
+        let same = try await store.bytes(of: digest, in: repository()) == layer
+        #expect(same)
+        #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
     @Test("more readers at once than may hold a window: each gets all of it")
     func manyReaders() async throws {
         let layer = try ZstdFiles.bytes(ZstdFiles.names[1])
