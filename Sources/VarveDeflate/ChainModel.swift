@@ -41,6 +41,30 @@ final class ChainModel: TokenModel {
         (4, 4, 8, 4), (4, 5, 16, 8), (4, 6, 32, 32), (4, 4, 16, 16), (8, 16, 32, 32), (8, 16, 128, 128),
         (8, 32, 128, 256), (32, 128, 258, 1024), (32, 258, 258, 4096),
     ]
+    /// What a level and the other parameters come to at levels 4-9, for ``RankedChainModel``.
+    struct Settings {
+        let good: Int
+        let mostLazy: Int
+        let nice: Int
+        let chain: Int
+        let farthest: Int
+        let tooShort: Int
+        let bits: UInt32
+        let gnu: Bool
+
+        init(_ parameters: Parameters) {
+            let row = ChainModel.levels[min(max(parameters.level, 4), 9) - 1]
+            good = row.good
+            mostLazy = row.lazy
+            nice = row.nice
+            chain = row.chain
+            farthest = 1 << min(max(parameters.windowBits, 9), 15) - 262
+            tooShort = parameters.strategy == .filtered ? 5 : 2
+            bits = UInt32(min(max(parameters.memLevel, 1), 9) + 7)
+            gnu = parameters.gnu
+        }
+    }
+
     private static let window = 32768
     static let mask = 32767
     /// Stands for no position: farther back than any match reaches, wherever the text begins.

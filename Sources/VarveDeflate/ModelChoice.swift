@@ -120,6 +120,8 @@ enum ModelChoice: Equatable {
     func makeWalk(_ parameters: StreamParameters) -> any SegmentCoding {
         switch self {
         case .generic(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: GenericModel(p)))
+        case .chain(let p) where RankedChainModel.covers(p):
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: RankedChainModel(p)))
         case .chain(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ChainModel(p)))
         case .go(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoModel(p)))
         case .goFast: return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoFastModel()))

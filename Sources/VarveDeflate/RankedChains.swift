@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// zlib's hash chains with a short cut through them.
+///
+/// zlib looks at the newest so many positions whose three bytes have the same hash, and nearly all of them match three bytes
+/// and no more. Which of them is found depends on no other, so the same one is found in chains by the hash of four or six
+/// bytes, which hold only those that are worth a look. The one thing that must be counted is how many positions zlib would
+/// have looked at on the way: every position has its rank in its three-byte chain, and the difference of two ranks is that
+/// number. Rejected: keeping to zlib's chain with faster comparisons; it is the steps' number that costs.
+struct RankedChains {
+    private static let mask = 32767
+    /// Stands for no position: farther back than any match reaches, wherever the text begins.
+    private static let never = Int32(-1 << 30)
+    private static let longBits = 16
+    /// Text ahead from which on the short cut can be taken: every position before is in all chains then.
+    static let wanted = 6
+
+    private let shift: UInt32
+    private let hashMask: UInt32
+    private let head: UnsafeMutablePointer<Int32>
+    private let head4: UnsafeMutablePointer<Int32>
+    private let head6: UnsafeMutablePointer<Int32>
+    /// The way back to the chain's next position in the low half, the rank in the high one.
+    private let links: UnsafeMutablePointer<UInt32>
+    private let links4: UnsafeMutablePointer<UInt16>
+    private let links6: UnsafeMutablePointer<UInt16>
+
+    /// - Parameter bits: Of zlib's hash.
+    init(bits: UInt32) {
+        shift = (bits + 2) / 3
+        hashMask = 1 << bits - 1
+        head = .allocate(capacity: 1 << 16)
+        head4 = .allocate(capacity: 1 << Self.longBits)
+        head6 = .allocate(capacity: 1 << Self.longBits)
+        links = .allocate(capacity: Self.mask + 1)
+        links4 = .allocate(capacity: Self.mask + 1)
+        links6 = .allocate(capacity: Self.mask + 1)
+        links.initialize(repeating: 0xffff, count: Self.mask + 1)
+        links4.initialize(repeating: 0xffff, count: Self.mask + 1)
+        links6.initialize(repeating: 0xffff, count: Self.mask + 1)
+        head.initialize(repeating: Self.never, count: 1 << 16)
+        head4.initialize(repeating: Self.never, count: 1 << Self.longBits)
+        head6.initialize(repeating: Self.never, count: 1 << Self.longBits)
+    }
+
+    func deallocate() {
+        head.deallocate()
+        head4.deallocate()
+        head6.deallocate()
+        links.deallocate()
+        links4.deallocate()
+        links6.deallocate()
+    }
+
+    /// Forgets all positions.
+    func clear() {
+        head.update(repeating: Self.never, count: Int(hashMask) + 1)
+        head4.update(repeating: Self.never, count: 1 << Self.longBits)
+        head6.update(repeating: Self.never, count: 1 << Self.longBits)
+    }
+
+    // MARK: taking text in
+
+    /// Puts a position into zlib's chain; three bytes must be there.
+    @inline(__always)
+    func insertShort(_ text: UnsafePointer<UInt8>, _ position: Int) {
+        let a = UInt32(text[position]) &<< (shift &* 2)
+        let b = UInt32(text[position &+ 1]) &<< shift
+        let slot = Int((a ^ b ^ UInt32(text[position &+ 2])) & hashMask)
+        let before = Int(head[slot])
+        head[slot] = Int32(truncatingIfNeeded: position)
+        let rank = links[before & Self.mask] &+ 0x1_0000
+        links[position & Self.mask] = (rank & 0xffff_0000) | UInt32(truncatingIfNeeded: min(position &- before, 0xffff))
+    }
+
+    /// Puts a position into the chains of four and six bytes; six must be there.
+    @inline(__always)
+    func insertLong(_ text: UnsafePointer<UInt8>, _ position: Int) {
+        let word = UnsafeRawPointer(text + position).loadUnaligned(as: UInt64.self)
+        let slot4 = Int((UInt32(truncatingIfNeeded: word) &* 0x9e37_79b1) &>> UInt32(32 &- Self.longBits))
+        let before4 = Int(head4[slot4])
+        head4[slot4] = Int32(truncatingIfNeeded: position)
+        links4[position & Self.mask] = UInt16(truncatingIfNeeded: min(position &- before4, 0xffff))
+        let slot6 = Int(((word &<< 16) &* 0x9e37_79b9_7f4a_7c15) &>> UInt64(64 &- Self.longBits))
+        let before6 = Int(head6[slot6])
+        head6[slot6] = Int32(truncatingIfNeeded: position)
+        links6[position & Self.mask] = UInt16(truncatingIfNeeded: min(position &- before6, 0xffff))
+    }
+
+    /// The position before one that was inserted in zlib's chain; far back if there is none.
+    @inline(__always)
+    func previous(_ position: Int) -> Int { position &- Int(links[position & Self.mask] & 0xffff) }
+
+    // MARK: searching
+
+    /// A search for the longest match.
+    struct Search {
+        /// How many positions zlib looks at.
+        var tries: Int
+        /// No match is longer; so much text is there.
+        var most: Int
+        /// A match so long ends the search.
+        var enough: Int
+        /// No match begins before.
+        var lowest: Int
+        /// The longest match so far, and where it starts.
+        var best: Int
+        var start: Int
+        var steps = 0
+    }
+
+    /// Along zlib's own chain, as zlib does it.
+    func searchPlainly(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
+        var candidate = previous(position)
+        var tries = search.tries
+        while candidate >= search.lowest && tries > 0 {
+            let length = Matching.length(text + position, text + candidate, search.most)
+            if length > search.best {
+                search.best = length
+                search.start = candidate
+                if length >= search.enough || length >= search.most { break }
+            }
+            tries &-= 1
+            search.steps &+= 1
+            candidate = previous(candidate)
+        }
+    }
+
+    /// The newest match of three bytes; there is no longer one.
+    @inline(__always)
+    func searchThree(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
+        let wanted = UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self) &<< 8
+        var candidate = previous(position)
+        var tries = search.tries
+        while candidate >= search.lowest && tries > 0 {
+            if UnsafeRawPointer(text + candidate).loadUnaligned(as: UInt32.self) &<< 8 == wanted {
+                search.best = 3
+                search.start = candidate
+                break
+            }
+            tries &-= 1
+            candidate = previous(candidate)
+        }
+        search.steps &+= search.tries &- tries
+    }
+
+    /// A match of four bytes or more that is longer than `search.best`, which is 3 at least.
+    @inline(__always)
+    func searchLong(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
+        let scan = text + position
+        let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt64.self)
+        let here = UInt16(truncatingIfNeeded: links[position & Self.mask] &>> 16)
+        let most = search.most
+        let lowest = search.lowest
+        let tries = search.tries
+        var best = search.best
+        var way = best >= 5 ? links6 : links4
+        // What the way's hash is over, in the opening's low bits.
+        var unhashed: UInt64 = best >= 5 ? 16 : 32
+        var ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
+        var candidate = position &- Int(way[position & Self.mask])
+        var work = 0
+        while candidate >= lowest {
+            let other = text + candidate
+            work &+= 1
+            if UnsafeRawPointer(other + (best &- 3)).loadUnaligned(as: UInt32.self) == ending {
+                let length = Matching.length(scan, other, most)
+                if length > best {
+                    if looks(here, candidate) > tries { break }
+                    work &+= length &>> 4
+                    best = length
+                    search.start = candidate
+                    if length >= search.enough || length >= most { break }
+                    ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
+                    if best >= 6 {
+                        way = links6
+                        unhashed = 16
+                    }
+                }
+            }
+            var following = candidate &- Int(way[candidate & Self.mask])
+            if following == candidate &- 1 && following >= lowest {
+                let word = UnsafeRawPointer(text + following).loadUnaligned(as: UInt64.self)
+                if (word ^ opening) &<< unhashed == 0 {
+                    let left = tries &- looks(here, following) &+ 1
+                    if left <= 0 { break }
+                    var run = RunSkip.Search(candidate: candidate, tries: left, best: best, start: search.start)
+                    let ends = RunSkip.skip(text, position, most: most, enough: search.enough, lowest: lowest, &run)
+                    if run.best > best {
+                        best = run.best
+                        search.start = run.start
+                        if ends { break }
+                        ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
+                    }
+                    if ends { break }
+                    if run.candidate != candidate {
+                        following = run.candidate &- Int(way[run.candidate & Self.mask])
+                    }
+                }
+            }
+            // Ranks of another chain's positions say nothing, so only now and then: long chains without a find.
+            if work & 15 == 0, following >= lowest,
+                (UnsafeRawPointer(text + following).loadUnaligned(as: UInt64.self) ^ opening) &<< 40 == 0,
+                looks(here, following) > tries
+            {
+                break
+            }
+            candidate = following
+        }
+        search.best = best
+        search.steps &+= work
+    }
+
+    /// How many positions zlib has looked at when it has looked at this one, which is in the same chain.
+    @inline(__always)
+    private func looks(_ here: UInt16, _ candidate: Int) -> Int {
+        Int(here &- UInt16(truncatingIfNeeded: links[candidate & Self.mask] &>> 16))
+    }
+}
