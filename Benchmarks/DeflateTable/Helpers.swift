@@ -50,23 +50,26 @@ func memoryReader(_ bytes: [UInt8]) -> CompressedReader {
 }
 
 /// Makes one segment and says whether its bytes are the file's.
+/// - Parameter end: Where in the file the bytes wanted end, if not with the segment.
 func isExact(
-    _ rebuilder: DeflateRebuilder, _ index: Int, _ workspace: DeflateRebuilder.Workspace, plain: [UInt8], file: [UInt8]
+    _ rebuilder: DeflateRebuilder, _ index: Int, _ workspace: DeflateRebuilder.Workspace, plain: [UInt8],
+    file: [UInt8], end: Int = .max
 ) -> Bool {
     var exact = false
     let target = rebuilder.segments[index].compressed
+    let wanted = min(end, target.upperBound) - target.lowerBound
     do {
         try rebuilder.rebuild(
-            segment: index, using: workspace,
+            segment: index, using: workspace, enough: wanted,
             plain: { range, buffer in
                 plain.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
             },
             into: { made in
                 file.withUnsafeBytes { whole in
-                    guard let a = made.baseAddress, let b = whole.baseAddress, made.count == target.count,
+                    guard let a = made.baseAddress, let b = whole.baseAddress, made.count >= wanted,
                         target.upperBound <= file.count
                     else { return }
-                    exact = memcmp(a, b + target.lowerBound, target.count) == 0
+                    exact = memcmp(a, b + target.lowerBound, wanted) == 0
                 }
             })
     } catch {

@@ -73,10 +73,12 @@ package struct DeflateRebuilder: Sendable {
     /// - Parameters:
     ///   - index: Which; must be in `segments.indices`.
     ///   - plain: Fills the buffer with the plain bytes of the range, all of them.
-    ///   - output: Gets exactly the bytes of `segments[index].compressed`, lent for the call.
+    ///   - enough: How many of the segment's first bytes are wanted; what comes after them costs no time.
+    ///   - output: Gets exactly the bytes of `segments[index].compressed`, lent for the call; the first `enough` of them,
+    ///     and perhaps more, where that is less.
     /// - Throws: `plan-damaged`, or what the closures throw.
     package func rebuild(
-        segment index: Int, using workspace: Workspace,
+        segment index: Int, using workspace: Workspace, enough: Int = .max,
         plain: (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void,
         into output: (UnsafeRawBufferPointer) throws -> Void
     ) throws {
@@ -106,7 +108,7 @@ package struct DeflateRebuilder: Sendable {
             let tokens = UnsafeBufferPointer(rebasing: all[tokenStart..<(tokenStart + entry.tokensCount)])
             try walk.read(
                 blocks: blocks, tokens: tokens, plain: UnsafePointer(buffer.base), geometry: geometry, into: sink,
-                expected: entry.compressedCount)
+                expected: entry.compressedCount, enough: enough)
         }
         try output(sink.bytes)
     }

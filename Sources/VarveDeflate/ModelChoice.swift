@@ -35,8 +35,10 @@ enum ModelChoice: Equatable {
     /// Plain bytes between restart points: fewer for the slow levels, so that a range is at hand in some 20 ms.
     var segmentTarget: Int {
         switch self {
-        case .chain(let p) where p.level > 7: return 256 << 10
+        case .chain(let p) where p.level > 7: return 384 << 10
+        case .chain(let p) where p.level > 5: return 768 << 10
         case .go(let p) where p.level > 7: return 256 << 10
+        case .go(let p) where p.level > 5: return 768 << 10
         case .klauspostLazy(let p) where p.level > 8: return 384 << 10
         case .libdeflate(let p) where p.level > 7: return 512 << 10
         default: return DeflateAnalyzer.segmentTarget

@@ -64,7 +64,7 @@ protocol SegmentCoding: AnyObject {
     ) -> (blocks: [UInt8], tokens: [UInt8])
     func read(
         blocks: UnsafeBufferPointer<UInt8>, tokens: UnsafeBufferPointer<UInt8>, plain: UnsafePointer<UInt8>,
-        geometry: SegmentGeometry, into sink: BitSink, expected: Int
+        geometry: SegmentGeometry, into sink: BitSink, expected: Int, enough: Int
     ) throws(DeflateError)
 }
 
@@ -83,7 +83,7 @@ final class SpecializedWalk: SegmentCoding {
         let endings: ArraySlice<Int>
         let effort: Effort
     }
-    /// What ``SegmentCoding/read(blocks:tokens:plain:geometry:into:expected:)`` takes.
+    /// What ``SegmentCoding/read(blocks:tokens:plain:geometry:into:expected:enough:)`` takes.
     private struct Reading {
         let blocks: UnsafeBufferPointer<UInt8>
         let tokens: UnsafeBufferPointer<UInt8>
@@ -91,6 +91,7 @@ final class SpecializedWalk: SegmentCoding {
         let geometry: SegmentGeometry
         let sink: BitSink
         let expected: Int
+        let enough: Int
     }
 
     private let walk: any SegmentCoding
@@ -108,7 +109,7 @@ final class SpecializedWalk: SegmentCoding {
         reading = { (input) throws(DeflateError) in
             try walk.read(
                 blocks: input.blocks, tokens: input.tokens, plain: input.plain, geometry: input.geometry,
-                into: input.sink, expected: input.expected)
+                into: input.sink, expected: input.expected, enough: input.enough)
         }
     }
 
@@ -129,10 +130,11 @@ final class SpecializedWalk: SegmentCoding {
 
     func read(
         blocks: UnsafeBufferPointer<UInt8>, tokens: UnsafeBufferPointer<UInt8>, plain: UnsafePointer<UInt8>,
-        geometry: SegmentGeometry, into sink: BitSink, expected: Int
+        geometry: SegmentGeometry, into sink: BitSink, expected: Int, enough: Int
     ) throws(DeflateError) {
         try reading(
             Reading(
-                blocks: blocks, tokens: tokens, plain: plain, geometry: geometry, sink: sink, expected: expected))
+                blocks: blocks, tokens: tokens, plain: plain, geometry: geometry, sink: sink, expected: expected,
+                enough: enough))
     }
 }

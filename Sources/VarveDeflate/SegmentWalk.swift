@@ -142,10 +142,11 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     }
 
     /// Reads a segment's description and makes its bytes.
+    /// - Parameter enough: Stops after the block with which there are so many whole bytes.
     /// - Throws: `plan-damaged` if the description leads anywhere else than to `expected` whole bytes and the segment's end.
     func read(
         blocks: UnsafeBufferPointer<UInt8>, tokens: UnsafeBufferPointer<UInt8>, plain: UnsafePointer<UInt8>,
-        geometry: SegmentGeometry, into sink: BitSink, expected: Int
+        geometry: SegmentGeometry, into sink: BitSink, expected: Int, enough: Int
     ) throws(DeflateError) {
         start(plain, geometry)
         let fallback = UnsafePointer(nothing)
@@ -157,6 +158,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         while context != 4 {
             context = codeElement(&coder, &tape, nil, context, 0, sink: sink, limit: expected)
             if context < 0 || sink.byteCount > expected { throw DeflateError.planDamaged }
+            if sink.byteCount >= enough && enough < expected { return }
         }
         if sink.byteCount != expected || at != geometry.end { throw DeflateError.planDamaged }
     }

@@ -66,7 +66,9 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
         var buffer = ByteBuffer()
         do {
             try DeflateWorkspaces.shared.with { workspace in
-                try rebuilder.rebuild(segment: segment, using: workspace) { plain, room in
+                try rebuilder.rebuild(
+                    segment: segment, using: workspace, enough: wanted.upperBound - start
+                ) { plain, room in
                     var none: WholeDigest?
                     try reader.fill(room, from: UInt64(plain.lowerBound), &none)
                 } into: { bytes in
