@@ -98,7 +98,10 @@ extension StreamPrefix {
         }
         var best: (size: Int, dictionary: Int)?
         var least = Cost.tooMuch
-        for guess in guesses {
+        // Whether zlib went on or began anew with a dictionary shows only later: pigz begins anew.
+        var likely = guesses
+        if case .chain = parameters.model { likely.sort { $0.dictionary > $1.dictionary } }
+        for guess in likely {
             var trial = parameters
             trial.unitSize = guess.size
             trial.unitDictionary = guess.dictionary
