@@ -152,7 +152,7 @@ enum RunLengths {
             // Literal and distance lengths are two lists; a run of a new length spends one plain code first.
             zlibRuns(header.lengths[0..<header.literalCount], &result)
             zlibRuns(header.lengths[header.literalCount...], &result)
-        case .go, .libdeflate, .libdeflateOld:
+        case .go, .libdeflate, .libdeflateOld, .igzip:
             goRuns(header.lengths, &result)
         }
         return result

@@ -10,6 +10,7 @@ enum ModelChoice: Equatable {
     case klauspostLazy(KlauspostLazyModel.Parameters)
     case klauspost(KlauspostModel.Parameters)
     case libdeflate(LibdeflateModel.Parameters)
+    case igzip(IgzipModel.Parameters)
     case zlibNG(ZlibNGModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
@@ -28,6 +29,7 @@ enum ModelChoice: Equatable {
         case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
         case .klauspostLazy: return .tokens(66_000, text: 32768)
         case .libdeflate: return .tokens(0, text: 32768)
+        case .igzip: return .tokens(2 * 65536, text: 32768)
         case .zlibNG(let p): return p.level > 2 ? .tokens(65_536, text: 32768) : .tokens(98_304, text: 0)
         }
     }
@@ -63,6 +65,7 @@ enum ModelChoice: Equatable {
         case .klauspostLazy(let p): return [6, p.level, p.capped ? 1 : 0]
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         case .libdeflate(let p): return [9, p.level, 0]
+        case .igzip(let p): return [10, p.level, 0]
         case .zlibNG(let p):
             let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (15 - p.windowBits) << 2
             return [7, p.level, flags | p.chunk << 5]
@@ -96,6 +99,9 @@ enum ModelChoice: Equatable {
         case 9:
             guard (1...9).contains(raw[1]) else { return nil }
             self = .libdeflate(.init(level: raw[1]))
+        case 10:
+            guard (0...2).contains(raw[1]) else { return nil }
+            self = .igzip(.init(level: raw[1]))
         case 7:
             let chunk = raw[2] >> 5
             let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
@@ -135,6 +141,7 @@ enum ModelChoice: Equatable {
                 return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateFastModel()))
             }
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateModel(p)))
+        case .igzip(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
         case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }
     }
@@ -160,6 +167,7 @@ enum ModelChoice: Equatable {
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
         case .libdeflate(let p): return "libdeflate-\(p.level)"
+        case .igzip(let p): return "igzip-\(p.level)"
         case .klauspostLazy(let p): return "klauspost-\(p.level)" + (p.capped ? "" : "-uncapped")
         case .klauspost(let p):
             switch p.era {

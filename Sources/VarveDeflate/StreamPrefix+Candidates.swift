@@ -152,10 +152,9 @@ extension StreamPrefix {
                 piecedFamily(Self.ordered([5, 6, 1, 4, 3, 2], first: hints.level ?? (hints.isKlauspost ? 5 : 6))), at: 0
             )
         }
-        if let libdeflate = libdeflateFamily() {
-            // Go's codes are often the same, but its blocks are of one size.
-            result.insert(libdeflate, at: common == 0 && !isPieced ? 0 : result.count)
-        }
+        // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
+        let isRegular = common > 0 || isPieced
+        for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
         return result
     }
 
@@ -207,14 +206,19 @@ extension StreamPrefix {
         return result
     }
 
-    /// libdeflate's models, if the codes look like its.
-    private func libdeflateFamily() -> [StreamParameters]? {
-        let evidence = TreeEvidence.of(
-            elements, tokens: UnsafePointer(tokens.base), kinds: [.libdeflate, .libdeflateOld])
-        guard evidence.fits(.libdeflate) || evidence.fits(.libdeflateOld) else { return nil }
-        let tree: TreeKind = evidence.fits(.libdeflate) ? .libdeflate : .libdeflateOld
-        return [6, 1, 9, 5, 4, 3, 2, 7, 8].map {
-            StreamParameters(model: .libdeflate(.init(level: $0)), rule: .model, tree: tree)
+    /// Models of encoders that are only tried where the stream's codes look like theirs.
+    private func familiesByCodes() -> [[StreamParameters]] {
+        func set(_ model: ModelChoice, _ tree: TreeKind) -> StreamParameters {
+            StreamParameters(model: model, rule: .model, tree: tree)
         }
+        let evidence = TreeEvidence.of(
+            elements, tokens: UnsafePointer(tokens.base), kinds: [.libdeflate, .libdeflateOld, .igzip])
+        var result: [[StreamParameters]] = []
+        for tree in [TreeKind.libdeflate, .libdeflateOld] where evidence.fits(tree) && result.isEmpty {
+            result.append([6, 1, 9, 5, 4, 3, 2, 7, 8].map { set(.libdeflate(.init(level: $0)), tree) })
+        }
+        if evidence.fits(.igzip) { result.append([2, 1].map { set(.igzip(.init(level: $0)), .igzip) }) }
+        if evidence.isIgzipDefault { result.append([set(.igzip(.init(level: 0)), .igzip)]) }
+        return result
     }
 }

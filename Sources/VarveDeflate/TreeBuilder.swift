@@ -12,11 +12,13 @@ enum TreeKind: Int, CaseIterable {
     case libdeflate = 2
     /// libdeflate before: the same, but no distance code at all where there is no match.
     case libdeflateOld = 3
+    /// igzip: a heap, ties by symbol and before inner nodes, of which the newest goes first.
+    case igzip = 4
 
     /// The longest code of literals and lengths.
     var literalBits: Int {
         switch self {
-        case .zlib, .go: return 15
+        case .zlib, .go, .igzip: return 15
         case .libdeflate, .libdeflateOld: return 14
         }
     }
@@ -65,6 +67,7 @@ final class TreeBuilder {
         case .go: return buildMerge(counts, n, maxBits: maxBits, into: lengths)
         case .libdeflate: return buildSorted(counts, n, maxBits: maxBits, emptyAsTwo: true, into: lengths)
         case .libdeflateOld: return buildSorted(counts, n, maxBits: maxBits, emptyAsTwo: false, into: lengths)
+        case .igzip: return buildNewest(counts, n, maxBits: maxBits, into: lengths)
         }
     }
 
@@ -253,6 +256,87 @@ final class TreeBuilder {
                 last = max(last, symbol + 1)
                 at += 1
             }
+        }
+        return last
+    }
+
+    // MARK: igzip's way
+
+    private func buildNewest(
+        _ counts: UnsafePointer<Int32>, _ n: Int, maxBits: Int, into lengths: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        // Weight << 16 | name, a symbol's name being itself, an inner node's the higher the older it is.
+        var leaves: [Int] = []
+        leaves.reserveCapacity(n)
+        for symbol in 0..<n where counts[symbol] != 0 { leaves.append(Int(counts[symbol]) << 16 | symbol) }
+        if leaves.count < 2 {
+            if leaves.isEmpty { leaves.append(1 << 16) }
+            leaves.append(leaves[0] & 0xffff == 0 ? 1 << 16 | 1 : 1 << 16)
+        }
+        leaves.sort()
+        // Names of inner nodes are above all symbols: there are at most 571 of them.
+        let newest = 3 * 286
+        let child = levels
+        let deep = levels + 2 * Self.size
+        // Inner nodes come up by weight; of the same weight the newest is taken first.
+        var inner: [Int] = []
+        var taken = 0
+        var below = newest
+        func next() -> Int {
+            if taken < leaves.count && (inner.isEmpty || leaves[taken] < inner[inner.count - 1]) {
+                taken += 1
+                return leaves[taken - 1]
+            }
+            return inner.popLast() ?? 0
+        }
+        for _ in 1..<leaves.count {
+            let first = next()
+            let second = next()
+            let key = (first + second) & ~0xffff | below
+            child[below] = Int32(first & 0xffff)
+            child[below - 1] = Int32(second & 0xffff)
+            below -= 2
+            // Lightest last.
+            var place = inner.count
+            while place > 0 && inner[place - 1] < key { place -= 1 }
+            inner.insert(key, at: place)
+        }
+        child[below] = Int32((inner.last ?? 0) & 0xffff)
+        // From the root on, in the order of their names.
+        var order: [Int] = []
+        order.reserveCapacity(leaves.count)
+        var perLength = (0..<Self.size).map { _ in 0 }
+        var deepest = 0
+        deep[below] = 0
+        for index in below...newest {
+            let name = Int(child[index])
+            if name >= n {
+                deep[name] = deep[index] &+ 1
+                deep[name - 1] = deep[index] &+ 1
+            } else {
+                let bits = Int(deep[index])
+                order.append(name)
+                lengths[name] = UInt8(min(bits, 255))
+                perLength[bits] += 1
+                deepest = max(deepest, bits)
+            }
+        }
+        let last = (order.max() ?? 0) + 1
+        if deepest <= maxBits { return last }
+        while deepest > maxBits {
+            var bits = maxBits - 1
+            while bits > 1 && perLength[bits] == 0 { bits -= 1 }
+            perLength[bits] -= 1
+            perLength[bits + 1] += 2
+            perLength[deepest - 1] += 1
+            perLength[deepest] -= 2
+            while deepest > 1 && perLength[deepest] <= 0 { deepest -= 1 }
+        }
+        var bits = 1
+        for symbol in order {
+            while bits < maxBits && perLength[bits] == 0 { bits += 1 }
+            perLength[bits] -= 1
+            lengths[symbol] = UInt8(bits)
         }
         return last
     }

@@ -14,6 +14,10 @@ struct TreeEvidence {
     private let builder = TreeBuilder()
     private var misses = [Int](repeating: 0, count: TreeKind.allCases.count)
     private(set) var blocks = 0
+    /// Whether a block has the codes that igzip takes for all blocks at level 0.
+    private(set) var isIgzipDefault = false
+    /// Of the lengths of those codes, 286 and 30 of them.
+    private static let igzipDefault: UInt32 = 0x9701_52af
 
     private init() {
         literals.initialize(repeating: 0, count: 288)
@@ -29,6 +33,7 @@ struct TreeEvidence {
             guard case .block(let block) = element, block.kind == .dynamic, let header = block.header else { continue }
             // A block without content says nothing, and a very long one takes too long.
             if block.tokenCount == 0 { continue }
+            if Checksum.crc32(header.lengths[...]) == igzipDefault { result.isIgzipDefault = true }
             tokensSeen += block.tokenCount
             if result.blocks == blocksMost || tokensSeen > tokensMost { break }
             result.look(tokens + block.tokenStart, block.tokenCount, header, kinds)

@@ -45,7 +45,7 @@ struct DeflateAnalyzerTests {
             ("long-klauspost.gz", "klauspost-5"), ("long-pgzip.gz", "klauspost-5"),
             ("libdeflate-1.gz", "libdeflate-1"), ("libdeflate-3.gz", "libdeflate-3"),
             ("libdeflate-6.gz", "libdeflate-6"), ("libdeflate-9.gz", "libdeflate-9"),
-            ("long-libdeflate-7.gz", "libdeflate-7"),
+            ("long-libdeflate-7.gz", "libdeflate-7"), ("igzip-1.gz", "igzip-1"), ("igzip-2.gz", "igzip-2"),
             ("zlib-ng-1.gz", "zlib-ng-1"), ("zlib-ng-2.gz", "zlib-ng-2"), ("zlib-ng-3.gz", "zlib-ng-3"),
             ("zlib-ng-5.gz", "zlib-ng-5"), ("zlib-ng-6.gz", "zlib-ng-6"), ("zlib-ng-8.gz", "zlib-ng-8"),
             ("zlib-ng-9.gz", "zlib-ng-9"), ("zlib-ng-6-by4096.gz", "zlib-ng-6-by4096"),
@@ -60,6 +60,18 @@ struct DeflateAnalyzerTests {
         #expect(summary.corrections == 0)
         #expect(summary.correctionBytes == 0)
         #expect(plan.count < 160)
+    }
+
+    @Test("igzip's fixed codes of level 0 are known, and what it does at the ends of its input costs next to nothing")
+    func igzip() throws {
+        let (plan, _, summary) = try take(try Fixtures.bytes("igzip-0.gz"))
+        #expect(summary.encoder == "igzip-0")
+        #expect(summary.corrections == 0)
+        // The codes themselves are written down.
+        #expect(plan.count < 256)
+        let (_, _, long) = try take(try Fixtures.bytes("long-igzip-2.gz"))
+        #expect(long.encoder == "igzip-2")
+        #expect(long.corrections < 10)
     }
 
     @Test("input in small pieces gives the same plan")

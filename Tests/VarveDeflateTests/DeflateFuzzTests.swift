@@ -81,6 +81,10 @@ struct DeflateFuzzTests {
         StreamParameters(
             model: .klauspost(.init(level: 5)), rule: .plain(33), tree: .go, unitSize: 70, unitDictionary: 30),
         StreamParameters(model: .klauspost(.init(level: 3)), rule: .plain(200), tree: .go),
+        StreamParameters(model: .libdeflate(.init(level: 1)), rule: .model, tree: .libdeflateOld),
+        StreamParameters(
+            model: .libdeflate(.init(level: 8)), rule: .model, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
+        StreamParameters(model: .igzip(.init(level: 1)), rule: .model, tree: .igzip),
     ]
 
     @Test("10,000 damaged files: the decoder refuses or goes through, nothing else")
