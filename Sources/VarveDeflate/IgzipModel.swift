@@ -36,7 +36,7 @@ final class IgzipModel: TokenModel {
     private let table: UnsafeMutablePointer<Int32>
     private let tableSize: Int
     private let nothing: UnsafeMutablePointer<UInt8>
-    private let hashes = IgzipHash.shared
+    private let hashes = Castagnoli.shared
     private var mask: Int
     private var plain: UnsafePointer<UInt8>
     private var at = 0
@@ -208,7 +208,7 @@ final class IgzipModel: TokenModel {
     }
 
     @inline(__always)
-    private func slot(_ position: Int) -> Int { hashes.of(Self.word(plain + position)) & mask }
+    private func slot(_ position: Int) -> Int { Int(hashes.low(Self.word(plain + position))) & mask }
 
     /// The distance that the table's entry means at `position`, 0 if that is no text known; the position takes its place.
     @inline(__always)

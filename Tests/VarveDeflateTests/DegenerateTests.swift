@@ -131,7 +131,8 @@ struct DegenerateTests {
             KlauspostLazyModel(.init(level: 9)), KlauspostModel(.init(level: 5)), GoFastModel(),
             ZlibNGModel(.init(level: 1)), ZlibNGModel(.init(level: 2)), ZlibNGModel(.init(level: 6)),
             ZlibNGModel(.init(level: 6, chunk: 7)), ChainModel(.init(level: 9, descendant: .ngJumping)),
-            ChainModel(.init(level: 6, descendant: .chromium)),
+            ChainModel(.init(level: 6, descendant: .chromium)), LibdeflateFastModel(),
+            LibdeflateModel(.init(level: 2)), LibdeflateModel(.init(level: 9)), IgzipModel(.init(level: 2)),
         ]
         for model in models {
             var tokens = [UInt32](repeating: 0, count: 1 << 10)
@@ -158,7 +159,9 @@ struct DegenerateTests {
             { ChainModel(.init(level: 6, descendant: .chromium)) },
             { ZlibNGModel(.init(level: 1)) }, { ZlibNGModel(.init(level: 2)) }, { ZlibNGModel(.init(level: 4)) },
             { ZlibNGModel(.init(level: 6)) }, { ZlibNGModel(.init(level: 6, chunk: 100)) },
-            { GoModel(.init(level: 6)) },
+            { GoModel(.init(level: 6)) }, { LibdeflateFastModel() }, { LibdeflateModel(.init(level: 3)) },
+            { LibdeflateModel(.init(level: 6)) }, { LibdeflateModel(.init(level: 9)) },
+            { IgzipModel(.init(level: 0)) }, { IgzipModel(.init(level: 1)) }, { IgzipModel(.init(level: 2)) },
         ]
         var random = Seeded(state: 4)
         for _ in 0..<60 {
