@@ -21,6 +21,8 @@ final class KlauspostBestModel: KlauspostModel {
 
     private static let longBits: UInt64 = 22
     private static let shortBits: UInt64 = 18
+    /// For frames of one block: their places alone, in a table that fits a processor's cache.
+    private let small = SmallTables()
     private let long = PlaceTable(bits: longBits, isChain: true)
     private let short = PlaceTable(bits: shortBits, isChain: true)
     private let era: Era
@@ -36,6 +38,8 @@ final class KlauspostBestModel: KlauspostModel {
         lengthCost = (0..<53).map { Int(ZstdTables.matchLengthBits[$0]) + Int(lengths.deltaBits[$0] >> 16) }
         super.init(windowBytes: windowBytes, blockSize: ZstdTables.blockMax, tables: [long, short])
     }
+
+    override var gap: Int { 16 }
 
     private struct Match {
         var from = 0
@@ -53,17 +57,27 @@ final class KlauspostBestModel: KlauspostModel {
         offsetCost.withUnsafeBufferPointer { offsetCost in
             lengthCost.withUnsafeBufferPointer { lengthCost in
                 guard let offsetCost = offsetCost.baseAddress, let lengthCost = lengthCost.baseAddress else { return }
-                let block = Block(
-                    text: text, start: start, end: end, window: windowBytes, floor: floor, shift: shift,
-                    literalBits: literalBits, offsetCost: offsetCost, lengthCost: lengthCost,
-                    codes: CodeTables.shared.matchCode, long: long.entries, short: short.entries)
-                if era == .first { block.searchFirst(list) } else { block.search(list, era) }
+                let codes = CodeTables.shared.matchCode
+                if isAlone, start == 0 {
+                    small.begin(end)
+                    let block = Block(
+                        text: text, start: start, end: end, window: windowBytes, floor: floor, shift: 1,
+                        literalBits: literalBits, offsetCost: offsetCost, lengthCost: lengthCost, codes: codes,
+                        long: small.long, short: small.short)
+                    if era == .first { block.searchFirst(list) } else { block.search(list, era) }
+                } else {
+                    let block = Block(
+                        text: text, start: start, end: end, window: windowBytes, floor: floor, shift: shift,
+                        literalBits: literalBits, offsetCost: offsetCost, lengthCost: lengthCost, codes: codes,
+                        long: DirectSlots(entries: long.entries), short: DirectSlots(entries: short.entries))
+                    if era == .first { block.searchFirst(list) } else { block.search(list, era) }
+                }
             }
         }
     }
 
     /// A block while it is searched.
-    private struct Block {
+    private struct Block<Table: SlotTable> {
         let text: UnsafePointer<UInt8>
         let start: Int
         let end: Int
@@ -75,8 +89,8 @@ final class KlauspostBestModel: KlauspostModel {
         let offsetCost: UnsafePointer<Int>
         let lengthCost: UnsafePointer<Int>
         let codes: UnsafePointer<UInt8>
-        let long: UnsafeMutablePointer<UInt64>
-        let short: UnsafeMutablePointer<UInt64>
+        let long: Table
+        let short: Table
 
         @inline(__always)
         func longSlot(_ word: UInt64) -> Int { Matching.hash8(word, KlauspostBestModel.longBits) }
@@ -99,8 +113,8 @@ final class KlauspostBestModel: KlauspostModel {
             while place < end {
                 let word = Matching.word8(text, place)
                 let stored = UInt64(truncatingIfNeeded: place &+ shift)
-                PlaceTable.push(long, longSlot(word), stored)
-                PlaceTable.push(short, shortSlot(word), stored)
+                long.push(longSlot(word), stored)
+                short.push(shortSlot(word), stored)
                 place &+= 1
             }
         }
@@ -119,7 +133,7 @@ final class KlauspostBestModel: KlauspostModel {
 
         // MARK: from 1.16.4
 
-        private static let none = KlauspostModel.lengthMax * 8
+        private var none: Int { KlauspostModel.lengthMax * 8 }
 
         /// Takes the match of `place` with `source` if it seems better than the best so far.
         @inline(__always)
@@ -152,8 +166,8 @@ final class KlauspostBestModel: KlauspostModel {
                 }
             }
             let offset = recent < 0 ? match.at &- match.from &+ 3 : era == .second ? recent : recent & 3
-            price(&match, offset.highBit, Self.none)
-            if best.cost >= Self.none
+            price(&match, offset.highBit, none)
+            if best.cost >= none
                 || match.cost &- best.cost &+ ((match.at &- best.at) &* literalBits) &>> 10 < 0
             {
                 best = match
@@ -182,7 +196,7 @@ final class KlauspostBestModel: KlauspostModel {
                 let low = UInt32(truncatingIfNeeded: word)
                 let longEntry = long[longSlot(word)]
                 let shortEntry = short[shortSlot(word)]
-                var best = Match(at: at, cost: Self.none)
+                var best = Match(at: at, cost: none)
                 improve(&best, near(longEntry), at, low, -1, anchor, era)
                 improve(&best, far(longEntry), at, low, -1, anchor, era)
                 improve(&best, near(shortEntry), at, low, -1, anchor, era)
@@ -209,8 +223,8 @@ final class KlauspostBestModel: KlauspostModel {
                     }
                 }
                 let stored = UInt64(truncatingIfNeeded: at &+ shift)
-                long[longSlot(word)] = stored &<< 32 | longEntry &>> 32
-                short[shortSlot(word)] = stored &<< 32 | shortEntry &>> 32
+                long.push(longSlot(word), stored)
+                short.push(shortSlot(word), stored)
                 let learnFrom = at &+ 1
 
                 if best.length < goodEnough {
@@ -271,16 +285,16 @@ final class KlauspostBestModel: KlauspostModel {
 
         // MARK: up to 1.15.12
 
-        private static let noneThen = 25_000
+        private var noneThen: Int { 25_000 }
 
         @inline(__always)
         func compare(_ best: inout Match, _ source: Int, _ place: Int, _ first: UInt32, _ recent: Int) {
-            var match = Match(at: place, cost: Self.noneThen)
+            var match = Match(at: place, cost: noneThen)
             if place &- source < window && source >= floor && Matching.word4(text, source) == first {
                 match.from = source
                 match.recent = recent
                 match.length = 4 &+ Matching.length(text, place &+ 4, source &+ 4, end)
-                price(&match, (recent < 0 ? place &- source &+ 3 : recent).highBit, Self.noneThen)
+                price(&match, (recent < 0 ? place &- source &+ 3 : recent).highBit, noneThen)
             }
             let one = best.cost &+ ((best.at &- match.at) &* literalBits) &>> 10
             let other = match.cost &+ ((match.at &- best.at) &* literalBits) &>> 10
@@ -300,7 +314,7 @@ final class KlauspostBestModel: KlauspostModel {
                 let low = UInt32(truncatingIfNeeded: word)
                 let longEntry = long[longSlot(word)]
                 let shortEntry = short[shortSlot(word)]
-                var best = Match(at: at, cost: Self.noneThen)
+                var best = Match(at: at, cost: noneThen)
                 compare(&best, near(longEntry), at, low, -1)
                 compare(&best, far(longEntry), at, low, -1)
                 compare(&best, near(shortEntry), at, low, -1)
@@ -316,8 +330,8 @@ final class KlauspostBestModel: KlauspostModel {
                     }
                 }
                 let stored = UInt64(truncatingIfNeeded: at &+ shift)
-                long[longSlot(word)] = stored &<< 32 | longEntry &>> 32
-                short[shortSlot(word)] = stored &<< 32 | shortEntry &>> 32
+                long.push(longSlot(word), stored)
+                short.push(shortSlot(word), stored)
                 if best.length < goodEnough {
                     if best.length < 4 {
                         at &+= 1 &+ (at &- anchor) &>> 9

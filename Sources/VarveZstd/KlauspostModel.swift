@@ -78,10 +78,14 @@ class KlauspostModel: MatchModel {
         isAlone = Self.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= blockSize
         floor = 0
         // Everything known is put out of reach. Clearing the tables would cost more than many a frame.
-        shift += lastEnd + windowBytes
+        shift += lastEnd + gap
         lastEnd = 0
         if shift > Self.placeMax / 2 { clear() }
     }
+
+    /// How far places of earlier frames must lie before this one's: a search that does not look for places before the frame
+    /// needs a window.
+    var gap: Int { windowBytes }
 
     private func clear() {
         shift = windowBytes
@@ -123,7 +127,7 @@ class KlauspostModel: MatchModel {
         var all: [RestartPoint.Entry] = []
         var first = 0
         // What lies before is out of reach for good.
-        let lowest = position - windowBytes
+        let lowest = max(position - windowBytes, -1)
         let mine = shift
         let others = other.shift
         for (table, otherTable) in zip(tables, other.tables) {
