@@ -213,20 +213,34 @@ public final class FileSystemDriver: StorageDriver {
     public func delete(_ objects: [ObjectAddress]) async throws(VarveError) -> Int {
         try await committing { [self] () throws(VarveError) in
             for object in objects { _ = try known(object.bucket) }
-            var count = 0
-            var directories: Set<String> = []
-            for object in objects {
-                guard let entry = try? entry(object) else { continue }
-                try writing { () throws(DriverError) in try files.remove(entry.path) }
-                directories.insert(Self.directory(of: entry.path))
-                state.withLockedValue { $0.remove(object) }
-                count += 1
-            }
-            for directory in directories {
-                try writing { () throws(DriverError) in try files.syncDirectory(directory) }
-            }
-            return count
+            return try remove(objects)
         }
+    }
+
+    /// See ``StorageDriver/delete(_:condition:)``.
+    public func delete(_ object: ObjectAddress, condition: WriteCondition) async throws(VarveError) {
+        try await committing { [self] () throws(VarveError) in
+            _ = try entry(object)
+            try check(condition, at: object)
+            _ = try remove([object])
+        }
+    }
+
+    /// Within a step.
+    private func remove(_ objects: [ObjectAddress]) throws(VarveError) -> Int {
+        var count = 0
+        var directories: Set<String> = []
+        for object in objects {
+            guard let entry = try? entry(object) else { continue }
+            try writing { () throws(DriverError) in try files.remove(entry.path) }
+            directories.insert(Self.directory(of: entry.path))
+            state.withLockedValue { $0.remove(object) }
+            count += 1
+        }
+        for directory in directories {
+            try writing { () throws(DriverError) in try files.syncDirectory(directory) }
+        }
+        return count
     }
 
     /// See ``StorageDriver/list(_:in:_:)``.

@@ -162,6 +162,15 @@ public final class MemoryDriver: StorageDriver {
         }
     }
 
+    /// See ``StorageDriver/delete(_:condition:)``.
+    public func delete(_ object: ObjectAddress, condition: WriteCondition) async throws(VarveError) {
+        try locked { state throws(VarveError) in
+            _ = try state.object(object)
+            try state.check(condition, at: object)
+            _ = state.remove(object)
+        }
+    }
+
     /// See ``StorageDriver/list(_:in:_:)``.
     public func list(
         _ bucket: BucketName, in namespace: ObjectNamespace, _ request: ListRequest

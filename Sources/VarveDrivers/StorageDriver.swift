@@ -79,6 +79,10 @@ public protocol StorageDriver: Sendable {
     @discardableResult
     func delete(_ objects: [ObjectAddress]) async throws(VarveError) -> Int
 
+    /// Removes an object if the condition holds, which is looked at in the same atomic step.
+    /// - Throws: `notFound` if nothing is there; `preconditionFailed`, `uploadUnknown`. Nothing has changed then.
+    func delete(_ object: ObjectAddress, condition: WriteCondition) async throws(VarveError)
+
     /// A page of what a bucket's namespace holds. Costs about as much as the page is long.
     func list(
         _ bucket: BucketName, in namespace: ObjectNamespace, _ request: ListRequest

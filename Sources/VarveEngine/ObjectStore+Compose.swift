@@ -169,7 +169,7 @@ extension WriteTransaction {
 
 extension IndexTransaction where Self: ~Copyable {
     /// - Throws: `bucketUnknown`, `preconditionFailed`, `uploadUnknown`.
-    fileprivate func check(_ condition: WriteCondition, at object: ObjectAddress) throws {
+    func check(_ condition: WriteCondition, at object: ObjectAddress) throws {
         _ = try info(of: object.bucket)
         try condition.check(etag: try self.object(at: object.place)?.etag)
         if let upload = condition.upload, try self.object(at: upload.place) == nil {

@@ -126,6 +126,16 @@ extension Store: StorageDriver {
         return count
     }
 
+    /// See ``StorageDriver/delete(_:condition:)``.
+    public func delete(_ object: ObjectAddress, condition: WriteCondition) async throws(VarveError) {
+        let released = try await core.commit { transaction in
+            _ = try transaction.row(of: object)
+            try transaction.check(condition, at: object)
+            return try transaction.removeObject(at: object.place) ?? []
+        }
+        core.letGo([object], released)
+    }
+
     /// See ``StorageDriver/list(_:in:_:)``.
     public func list(
         _ bucket: BucketName, in namespace: ObjectNamespace, _ request: ListRequest

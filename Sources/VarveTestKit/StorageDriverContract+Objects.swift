@@ -182,6 +182,31 @@ extension StorageDriverContract {
             _ = try await driver.put(ByteBuffer(), to: object, attributes: ObjectAttributes(), condition: condition)
             try await bench.expectBytes([], at: object, "with its upload")
         },
+        Check(description: "a deletion with a condition removes what fits, and nothing else") { bench in
+            let driver = bench.driver
+            let object = try bench.address("c")
+            func attempt(_ target: WriteCondition.Target, _ code: VarveError.Code?) async throws {
+                guard let code else {
+                    try await driver.delete(object, condition: WriteCondition(target))
+                    return try await bench.expectAbsent(object, "\(target)")
+                }
+                let before = try? await driver.stat(object)
+                try await expectError(code, "\(target)") {
+                    try await driver.delete(object, condition: WriteCondition(target))
+                }
+                let after = try? await driver.stat(object)
+                try expect(after == before, "a refused deletion changed something")
+            }
+            for target in [WriteCondition.Target.any, .present, .absent, .matching(["e"])] {
+                try await attempt(target, .notFound)
+            }
+            for target in [WriteCondition.Target.any, .present, .matching(["x", "e"]), .notMatching(["x"])] {
+                try await bench.put([1], object, etag: "e")
+                try await attempt(.matching(["x"]), .preconditionFailed)
+                try await attempt(.absent, .preconditionFailed)
+                try await attempt(target, nil)
+            }
+        },
         Check(description: "attributes have a bound, and past it nothing is stored") { bench in
             let object = try bench.address("a")
             let value = String(repeating: "x", count: ObjectAttributes.byteCountMax - 1)

@@ -105,6 +105,56 @@ struct ObjectEndpointTests {
         }
     }
 
+    @Test("DeleteObject and DeleteObjects: with an entity tag only what has it goes")
+    func deleteMatching() async throws {
+        try await TestServer.run { server in
+            for key in ["a", "b", "c", "d"] { _ = try await server.send("PUT", "/bucket/\(key)", body: [1]) }
+            let tag = try #require(try await server.send("HEAD", "/bucket/a").header("etag"))
+            let other = "\"00000000000000000000000000000000\""
+            func delete(_ key: String, _ headers: [(String, String)]) async throws -> (status: Int, code: String?) {
+                let reply = try await server.send("DELETE", "/bucket/\(key)", headers)
+                return (reply.status, reply.code)
+            }
+            #expect(try await delete("a", [("If-Match", other)]).code == "PreconditionFailed")
+            #expect(try await delete("a", [("x-amz-if-match-size", "2")]).code == "NotImplemented")
+            #expect(try await delete("a", [("If-Match", tag)]).status == 204)
+            #expect(try await delete("a", [("If-Match", "*")]).code == "NoSuchKey")
+            let list = """
+                <Delete><Object><Key>b</Key><ETag>\(tag)</ETag></Object><Object><Key>c</Key><ETag>\(other)</ETag></Object>\
+                <Object><Key>d</Key><Size>1</Size></Object><Object><Key>x</Key><ETag>*</ETag></Object></Delete>
+                """
+            let reply = try await server.send("POST", "/bucket?delete", body: Array(list.utf8))
+            #expect(reply.status == 200)
+            #expect(reply.elements("Code").sorted() == ["NoSuchKey", "NotImplemented", "PreconditionFailed"])
+            #expect(try await server.send("GET", "/bucket").elements("Key") == ["c", "d"])
+        }
+    }
+
+    @Test("what would have to be encrypted, locked or tagged is refused, however it comes")
+    func promises() async throws {
+        try await TestServer.run { server in
+            _ = try await server.send("PUT", "/bucket/k", body: [1])
+            let begun = try await server.send("POST", "/bucket/m?uploads")
+            let upload = try #require(begun.elements("UploadId").first)
+            let copy = ("x-amz-copy-source", "/bucket/k")
+            let customer = ("x-amz-server-side-encryption-customer-algorithm", "AES256")
+            for header in [
+                customer, ("x-amz-object-lock-mode", "GOVERNANCE"), ("x-amz-website-redirect-location", "/"),
+                ("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256"),
+                ("x-amz-tagging-directive", "REPLACE"),
+            ] {
+                let reply = try await server.send("PUT", "/bucket/n", [copy, header])
+                #expect(reply.code == "NotImplemented", "\(header)")
+            }
+            for headers in [[customer], [copy, customer]] {
+                let target = "/bucket/m?partNumber=1&uploadId=\(upload)"
+                #expect(try await server.send("PUT", target, headers).code == "NotImplemented")
+            }
+            #expect(try await server.send("GET", "/bucket/k", [customer]).code == "InvalidRequest")
+            #expect(try await server.send("GET", "/bucket").elements("Key") == ["k"])
+        }
+    }
+
     @Test("DeleteObjects: what is not there counts as deleted")
     func deleteMany() async throws {
         try await TestServer.run { server in

@@ -24,18 +24,34 @@ enum ObjectHeaders {
     static let checksumType = "x-amz-checksum-type"
     static let checksumAlgorithm = "x-amz-checksum-algorithm"
 
-    /// Attributes of what a request brings, without entity tag and checksum.
-    /// - Throws: ``S3Failure`` for metadata that is too large and for what would have to be done and is not.
-    static func attributes(_ headers: HTTPHeaders) throws(S3Failure) -> ObjectAttributes {
-        for (name, _) in headers {
+    /// Refuses a request about an object that asks for what is not done. To ignore one of these headers would break a
+    /// promise: bytes would not be encrypted, locked or tagged, or removed though they are not those that were meant.
+    static func refuseUnsupported(_ headers: HTTPHeaders, isRead: Bool) throws(S3Failure) {
+        for (name, value) in headers {
             let name = name.lowercased()
-            // To ignore one of these would break a promise: bytes would not be encrypted, locked or tagged.
-            if name.hasPrefix("x-amz-server-side-encryption-customer") || name.hasPrefix("x-amz-object-lock")
-                || name == "x-amz-tagging" || name == "x-amz-website-redirect-location"
+            guard name.hasPrefix("x-amz-") else { continue }
+            if name.hasPrefix("x-amz-server-side-encryption-customer"), isRead {
+                throw S3Failure(
+                    .invalidRequest, "The encryption parameters are not applicable to this object.")
+            }
+            if unsupported.contains(where: { name.hasPrefix($0) })
+                || name == "x-amz-tagging" || name == "x-amz-tagging-directive" && value.uppercased() == "REPLACE"
             {
                 throw S3Failure.notImplemented
             }
         }
+    }
+
+    /// Names or their beginnings.
+    private static let unsupported = [
+        "x-amz-server-side-encryption-customer", "x-amz-copy-source-server-side-encryption-customer",
+        "x-amz-object-lock", "x-amz-website-redirect-location", "x-amz-if-match-size",
+        "x-amz-if-match-last-modified-time",
+    ]
+
+    /// Attributes of what a request brings, without entity tag and checksum.
+    /// - Throws: ``S3Failure`` for metadata that is too large.
+    static func attributes(_ headers: HTTPHeaders) throws(S3Failure) -> ObjectAttributes {
         var attributes = ObjectAttributes(contentType: headers.first(name: "content-type") ?? "")
         for name in kept {
             if let value = headers.first(name: name) { attributes.fields[name] = value }

@@ -49,17 +49,14 @@ extension S3API {
         }
     }
 
-    /// DeleteObject: what is not there counts as deleted.
+    /// DeleteObject: what is not there counts as deleted, unless something had to be.
     func deleteObject(_ call: Call, _ object: ObjectAddress) async throws -> HTTPResponse {
         let condition = Conditions(call.head.headers)
-        if !condition.match.isEmpty {
-            let info: ObjectInfo? = try await found(object)
-            guard let info else { throw S3Failure(VarveError(.notFound, "")) }
-            guard condition.match.contains("*") || condition.match.contains(info.attributes.etag) else {
-                throw Conditions.failed
-            }
+        if condition.match.isEmpty {
+            try await driver.delete([object])
+        } else {
+            try await driver.delete(object, condition: WriteCondition(condition.write()))
         }
-        try await driver.delete([object])
         return HTTPResponse(.noContent)
     }
 
@@ -71,7 +68,8 @@ extension S3API {
         }
     }
 
-    /// DeleteObjects: up to 1,000 keys, in one step of the driver.
+    /// DeleteObjects: up to 1,000 keys, in one step of the driver but for those that are to be deleted only with a certain
+    /// entity tag.
     func deleteObjects(_ call: Call, _ bucket: BucketName) async throws -> HTTPResponse {
         let isVouchedFor: Bool =
             if case .digest = call.authentication.payload { true } else {
@@ -87,6 +85,7 @@ extension S3API {
         let isQuiet = document.child("Quiet")?.text.lowercased() == "true"
         var objects: [ObjectAddress] = []
         var deleted: [String] = []
+        var conditional: [(key: String, object: ObjectAddress, target: WriteCondition.Target)] = []
         var failures: [(key: String, failure: S3Failure)] = []
         for entry in entries {
             guard let text = entry.child("Key")?.text, !text.isEmpty else { throw Self.malformedXML }
@@ -95,13 +94,31 @@ extension S3API {
                 if let version = entry.child("VersionId")?.text, version != "null", !version.isEmpty {
                     throw S3Failure(.noSuchVersion, "The specified version does not exist.")
                 }
-                objects.append(ObjectAddress(bucket, key))
-                deleted.append(text)
+                guard entry.child("LastModifiedTime") == nil, entry.child("Size") == nil else {
+                    throw S3Failure.notImplemented
+                }
+                let object = ObjectAddress(bucket, key)
+                if let tag = entry.child("ETag")?.text, !tag.isEmpty {
+                    let tag = Conditions.tag(tag)
+                    conditional.append((text, object, tag == "*" ? .present : .matching([tag])))
+                } else {
+                    objects.append(object)
+                    deleted.append(text)
+                }
             } catch {
                 failures.append((text, error))
             }
         }
         try await driver.delete(objects)
+        for (key, object, target) in conditional {
+            do throws(VarveError) {
+                try await driver.delete(object, condition: WriteCondition(target))
+                deleted.append(key)
+            } catch {
+                guard error.code == .notFound || error.code == .preconditionFailed else { throw error }
+                failures.append((key, S3Failure(error)))
+            }
+        }
         return Self.xml("DeleteResult") { xml in
             if !isQuiet {
                 for key in deleted { xml.element("Deleted") { $0.element("Key", key) } }

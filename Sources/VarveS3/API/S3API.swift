@@ -165,6 +165,8 @@ struct S3API: HTTPAPI {
 
     private func answer(_ call: Call, _ object: ObjectAddress) async throws -> HTTPResponse {
         let target = call.target
+        let isRead = call.head.method == .GET || call.head.method == .HEAD
+        try ObjectHeaders.refuseUnsupported(call.head.headers, isRead: isRead)
         if let upload = target.value("uploadId") {
             switch call.head.method {
             case .PUT:
