@@ -136,7 +136,7 @@ struct BlobSettling: ~Copyable {
         var splitter = TarSplitter()
         var position: UInt64 = 0
         while position < size {
-            pace.breathe()
+            try pace.breathe()
             let count = try read(file, at: position, into: window)
             guard count > 0 else { throw VarveError(.corrupted, "the raw file of blob \(digest) has become shorter") }
             try splitter.push(UnsafeRawBufferPointer(rebasing: window[..<count])) { (piece) throws(VarveError) in
@@ -164,7 +164,7 @@ struct BlobSettling: ~Copyable {
         do {
             let analyzer = DeflateAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
             result = try analyzer.analyze { plain in
-                pace.breathe()
+                try pace.breathe()
                 plainBytes += UInt64(plain.count)
                 try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
             }
@@ -195,7 +195,7 @@ struct BlobSettling: ~Copyable {
         do {
             let analyzer = ZstdAnalyzer { (offset, room) in try file.read(at: UInt64(offset), into: room) }
             result = try analyzer.analyze { plain in
-                pace.breathe()
+                try pace.breathe()
                 plainBytes += UInt64(plain.count)
                 if plainBytes > plainMax { throw ZstdError(RawReason.ratio) }
                 try splitter.push(plain) { (piece) throws(VarveError) in try take(piece, &matcher) }
@@ -229,7 +229,7 @@ struct BlobSettling: ~Copyable {
             var decoder = try GzipDecoder(limits: limits)
             var position: UInt64 = 0
             while position < size {
-                pace.breathe()
+                try pace.breathe()
                 let count = try read(file, at: position, into: window)
                 guard count > 0 else { break }
                 try decoder.push(UnsafeRawBufferPointer(rebasing: window[..<count])) { _ in }

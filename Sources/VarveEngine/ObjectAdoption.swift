@@ -148,7 +148,7 @@ extension Core {
         var position: UInt64 = 0
         for extent in row.extents {
             try forEachPiece(of: extent) { (piece) throws(VarveError) in
-                pace.breathe()
+                try pace.breathe()
                 var failure: DriverError?
                 piece.withUnsafeReadableBytes { bytes in
                     hash.update(bytes)

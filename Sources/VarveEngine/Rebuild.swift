@@ -21,7 +21,7 @@ protocol Rebuilding: AnyObject, Sendable {
 extension Rebuilding {
     /// Makes everything and keeps nothing: the proof.
     func prove(_ pace: SettlingPace? = nil) throws(VarveError) {
-        while try nextPiece() != nil { pace?.breathe() }
+        while try nextPiece() != nil { try pace?.breathe() }
     }
 }
 

@@ -40,9 +40,11 @@ final class Settler: Sendable {
     init(core: Core) {
         self.core = core
         work = Work(packs: core.packs)
-        pace = SettlingPace(cores: core.coreCount) { [state, settings = core.settings] in
-            !settings.settlingYields || state.withLockedValue { $0.isStopped || $0.callers > 0 }
-        }
+        pace = SettlingPace(
+            cores: core.coreCount, isStopped: { [state] in state.withLockedValue { $0.isStopped } },
+            isHurried: { [state, settings = core.settings] in
+                !settings.settlingYields || state.withLockedValue { $0.callers > 0 }
+            })
     }
 
     /// Counts what is settled, for the cache's budget, queues what an earlier version could not settle, and goes on with
@@ -65,7 +67,8 @@ final class Settler: Sendable {
         if core.settings.settling != .off { kick() }
     }
 
-    /// No batch begins after this; the running one ends.
+    /// No batch begins after this; the running one is given up, and its blobs stay queued: a large layer may take minutes,
+    /// and whoever closes the store waits for it.
     func stop() async {
         state.withLockedValue { $0.isStopped = true }
         await thread.shutdown()
@@ -126,6 +129,7 @@ final class Settler: Sendable {
                     guard try runBatch(after: nil, progress: nil) != nil else { return }
                 }
             } catch {
+                if error.code == .cancelled, state.withLockedValue({ $0.isStopped }) { return }
                 core.logger.error("settling stopped", metadata: ["error": "\(error)"])
             }
         }
@@ -244,7 +248,7 @@ final class Settler: Sendable {
         do throws(VarveError) {
             try core.rebuild(digest, size: row.size, recipe: place, range: 0..<row.size).prove(pace)
         } catch {
-            if error.isTransient { throw error }
+            if error.isTransient || error.code == .cancelled { throw error }
             core.logger.error("a proof failed", metadata: ["blob": "\(digest)", "error": "\(error)"])
             row.recipe = nil
             row.settledBytes = 0

@@ -3,6 +3,7 @@
 
 import Glibc
 import Synchronization
+import VarveModel
 
 /// Keeps settling out of the way of requests.
 ///
@@ -29,6 +30,7 @@ final class SettlingPace: @unchecked Sendable {  // for the one thread that sett
     /// Nanoseconds of others' processor time in a second from which on they count as serving.
     private let busyShare: UInt64
     private let isHurried: @Sendable () -> Bool
+    private let isStopped: @Sendable () -> Bool
     private var last: (now: UInt64, others: UInt64)?
 
     /// Shorter pieces of work than this are not looked at.
@@ -43,14 +45,25 @@ final class SettlingPace: @unchecked Sendable {  // for the one thread that sett
     /// - Parameters:
     ///   - cores: Where there are more than two, a quarter of the others may be busy before settling is felt.
     ///   - isHurried: Whether somebody waits for what the thread does.
-    init(cores: Int, clock: Clock = .system, isHurried: @escaping @Sendable () -> Bool) {
+    ///   - isStopped: Whether nobody wants it any more.
+    init(
+        cores: Int, clock: Clock = .system, isStopped: @escaping @Sendable () -> Bool = { false },
+        isHurried: @escaping @Sendable () -> Bool
+    ) {
         self.clock = clock
         self.isHurried = isHurried
+        self.isStopped = isStopped
         busyShare = max(20_000_000, UInt64(max(0, cores - 2)) * 250_000_000)
     }
 
     /// Called between pieces of work of some milliseconds; rests if others are served.
-    func breathe() {
+    /// - Throws: `cancelled` if the work is to end here.
+    func breathe() throws(VarveError) {
+        rest()
+        if isStopped() { throw VarveError(.cancelled, "settling ends: the store is being closed") }
+    }
+
+    private func rest() {
         guard !isHurried() else { return last = nil }
         let others = self.others
         let now = clock.now()
@@ -66,7 +79,7 @@ final class SettlingPace: @unchecked Sendable {  // for the one thread that sett
         guard var last else { return }
         let start = last.now
         var busy = start
-        while !isHurried() {
+        while !isHurried() && !isStopped() {
             clock.sleep(Self.nap)
             let (now, others) = (clock.now(), self.others)
             if isBusy(others &- last.others, in: now &- last.now) { busy = now }

@@ -87,6 +87,25 @@ struct GzipTests {
         await store.close()
     }
 
+    @Test("closing the store does not wait for a large layer to be settled; it waits for the next opening")
+    func closing() async throws {
+        var generator = SeededGenerator(seed: 33)
+        let layer = try gzip(tar((0..<40).map { ("f\($0)", generator.text(400_000)) }), level: 9)
+        let fixture = StoreFixture()
+        defer { fixture.remove() }
+        let store = try await fixture.open { $0.settling = .background }
+        let digest = try await store.put(layer, in: repository())
+        await store.close()
+        let again = try await fixture.open()
+        let blob = try await again.blob(digest, in: nil)
+        #expect(!blob.isSettled)
+        #expect(blob.rawReason == "pending")
+        #expect(try await again.bytes(of: digest) == layer)
+        try await again.settle(evict: true)
+        #expect(try await again.blob(digest, in: nil).isSettled)
+        await again.close()
+    }
+
     @Test("a few bytes that stand for very many stay as they are")
     func bomb() async throws {
         let bomb = try gzip([UInt8](repeating: 0, count: 40 << 20), level: 1)
