@@ -3,6 +3,7 @@
 #
 # make demo   two versions of a small real image through an unmodified client and back, byte for byte
 # make test   everything that must hold before a change may land: packages, layout of the source, build, tests
+# make fuzz   coverage-guided runs over what reads gzip and zstd files and plans, FUZZ_SECONDS=60 each
 
 SWIFT ?= swift
 # How many files the compiler works on at once; empty lets SwiftPM decide.
@@ -19,7 +20,10 @@ BUILDFLAGS := --explicit-target-dependency-import-check error $(if $(JOBS),-j $(
 
 LINTED := Package.swift $(wildcard Sources Tests Benchmarks)
 
-.PHONY: help test demo packages lint build-tests release clean
+# Seconds of each coverage-guided run of `make fuzz`.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help test demo fuzz packages lint build-tests release clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -31,6 +35,10 @@ test: packages lint build-tests
 
 demo:
 	@.ci/demo
+
+fuzz: packages
+	.ci/fuzz deflate $(FUZZ_SECONDS)
+	.ci/fuzz zstd $(FUZZ_SECONDS)
 
 packages:
 	@.ci/install-packages $(TOOLS) $(LIBRARIES)
@@ -45,4 +53,4 @@ release: packages
 	$(SWIFT) build -c release --product varve $(BUILDFLAGS)
 
 clean:
-	rm -rf .build .demo
+	rm -rf .build .build-fuzz .demo

@@ -49,7 +49,7 @@ let benchmarks: [Target] =
         .executableTarget(
             name: "compare", dependencies: ["VarveRig", arguments], path: "Benchmarks/Compare", swiftSettings: strict),
         .executableTarget(
-            name: "deflate-table", dependencies: ["VarveDeflate"], path: "Benchmarks/DeflateTable",
+            name: "deflate-table", dependencies: ["VarveDeflate", "VarveZstd"], path: "Benchmarks/DeflateTable",
             swiftSettings: strict),
     ]
 

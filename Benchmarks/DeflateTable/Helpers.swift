@@ -11,13 +11,13 @@ func seconds() -> Double {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
-/// A file's bytes; nil if it can not be read.
-func readFile(_ path: String) -> [UInt8]? {
+/// A file's bytes, the first `most` of them; nil if it can not be read.
+func readFile(_ path: String, most: Int = .max) -> [UInt8]? {
     guard let file = fopen(path, "rb") else { return nil }
     defer { fclose(file) }
     var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 1 << 20)
-    while true {
+    var buffer = [UInt8](repeating: 0, count: min(most, 1 << 20))
+    while bytes.count < most {
         let got = fread(&buffer, 1, buffer.count, file)
         if got <= 0 { break }
         bytes.append(contentsOf: buffer[0..<got])

@@ -19,13 +19,15 @@ extension AnalysisPass {
         let place = self.place
         let prefix = StreamPrefix(
             scanner.reader, Array(elements[0..<cut.index]), endings: endings, compressedBytes: compressed,
-            start: start.plainStart
+            start: start.plainStart, member: place.member
         ) { parameters in
             var trial = start
             if trial.age > 0 { place.start(&trial, parameters, runUps: 4) }
             return trial
         }
-        let found = prefix.best(against: parameters, keepsUnits: start.age > 0).parameters
+        // Where input was never seen to end before, nothing is known of units yet.
+        let knowsUnits = start.age > 0 && (parameters.unitSize > 0 || !prefix.showsUnits)
+        let found = prefix.best(against: parameters, keepsUnits: knowsUnits).parameters
         if found == parameters {
             choicesInVain += 1
             nextChoice = plan.segments.count + 1 << min(choicesInVain, 20)

@@ -222,7 +222,7 @@ struct AnalysisPass {
             let lead = next.lead
             place.start(&next, parameters, runUps: runUps)
             if runUps > 1 && next.lead == lead { break }
-            let departures = next.lead == 0 ? 0 : departures(after: cut, next)
+            let departures = isKnown(next) ? 0 : departures(after: cut, next)
             if departures < fewest {
                 fewest = departures
                 best = next
@@ -230,6 +230,11 @@ struct AnalysisPass {
             if fewest == 0 { break }
         }
         return fewest > 0 && cut.plain - segment.plainStart < Self.segmentMost ? nil : best
+    }
+
+    /// Whether nothing but text lies between the model and the place: the encoder began anew there.
+    private func isKnown(_ start: DeflatePlan.Segment) -> Bool {
+        start.lead == 0 && (start.age == 0 || parameters.unitDictionary >= 0)
     }
 
     /// Plain bytes after which a segment ends even where the model is not in step.

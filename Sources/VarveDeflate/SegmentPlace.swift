@@ -26,6 +26,7 @@ struct SegmentPlace {
             text = 32768
         case .tokens(let usual, let known):
             segment.lead = min(plain - unit, usual * runUps)
+            if unit == member { segment.lead += intoPiece(plain - segment.lead, parameters) }
             text = known
         }
         // Text before the model's start that it knows there.
@@ -39,12 +40,19 @@ struct SegmentPlace {
         }
     }
 
+    /// How far into a piece of the encoder's a place is, if pieces begin anew at regular flushes or were not flushed before.
+    private func intoPiece(_ at: Int, _ parameters: StreamParameters) -> Int {
+        guard case .plain(let size) = parameters.rule else { return 0 }
+        let into = at - member
+        return (parameters.unitSize > 0 ? into % parameters.unitSize : into) % size
+    }
+
     /// Whether it is better to run up over a flush: little text lies behind it, and what the model knows are the places where
     /// tokens before it began. What the flush did to the last token before is a small matter beside that.
     private func runsOver(_ unit: Int, _ parameters: StreamParameters) -> Bool {
         guard parameters.unitDictionary < 0, case .tokens(let usual, _) = parameters.model.runUp else { return false }
         switch parameters.model {
-        case .chain, .go, .zlibNG: return plain - unit < usual
+        case .chain, .go, .zlibNG, .goFast, .klauspost, .klauspostLazy: return plain - unit < usual
         default: return false
         }
     }

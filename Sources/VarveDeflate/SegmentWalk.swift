@@ -103,7 +103,11 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         while model.position < geometry.start {
             tape.index = 0
             if case .plain(let size) = parameters.rule {
-                let stop = min(model.position + size, geometry.start)
+                var stop = min(model.position + size, geometry.start)
+                if parameters.unitSize > 0 && parameters.unitDictionary < 0 {
+                    let phase = geometry.age - (geometry.start - model.position)
+                    stop = min(stop, model.position + parameters.unitSize - phase % parameters.unitSize)
+                }
                 model.run(&tape, maxTokens: Int.max, stopAt: stop, inputEnd: stop)
             } else {
                 model.run(&tape, maxTokens: BlockRuleWatch.slice, stopAt: geometry.start, inputEnd: geometry.available)

@@ -28,19 +28,43 @@ extension StreamPrefix {
 
     /// Sizes that the input seems to be cut into, and what could happen there.
     func unitGuesses() -> [(size: Int, dictionary: Int)] {
-        let last = plain.end
-        var inner = endings.filter { $0 > start && $0 < last }.map { $0 - start }
-        if inner.isEmpty, !complete, let only = endings.first, only == last { inner = [only - start] }
+        var inner = innerEndings()
+        if inner.isEmpty, !complete, let only = endings.first, only == plain.end { inner = [only - member] }
         guard let first = inner.first else { return [(0, -1)] }
-        let size = inner.allSatisfy { $0 % first == 0 } ? first : 0
-        return [(size, 16384), (size, -1), (size, 32768), (size, 0)]
+        let all = inner.reduce(first, Self.commonMeasure)
+        let size = all == first || all >= Self.unitMin ? all : 0
+        // Who begins anew with a dictionary does so at regular places.
+        return (size > 0 ? [16384, -1, 32768, 0] : [-1, 16384, 32768, 0]).map { (size, $0) }
     }
+
+    /// Whether input ended somewhere within the first member.
+    var showsUnits: Bool { !innerEndings().isEmpty }
+
+    /// A smaller size would be chance.
+    private static let unitMin = 4096
+
+    /// Where input ended within the first member, from the member's start.
+    private func innerEndings() -> [Int] {
+        var last = plain.end
+        var at = start
+        for element in elements {
+            switch element {
+            case .block(let block): at = block.plainStart + block.plainCount
+            case .raw where at > start: last = min(last, at)
+            default: break
+            }
+        }
+        return endings.filter { $0 >= start && $0 > member && $0 < last }.map { $0 - member }
+    }
+
+    private static func commonMeasure(_ a: Int, _ b: Int) -> Int { b == 0 ? a : commonMeasure(b, a % b) }
 
     /// Whether blocks end after pieces of 65535 plain bytes.
     private func looksPieced() -> Bool {
         var pieced = 0
         var other = 0
-        for element in elements {
+        // Whether input ends behind the last one was not seen.
+        for element in elements.dropLast(complete ? 0 : 1) {
             guard case .block(let block) = element, block.plainCount > 0, !block.isFinal else { continue }
             if block.plainCount % 65535 == 0 {
                 pieced += 1

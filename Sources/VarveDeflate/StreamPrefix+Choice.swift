@@ -123,24 +123,35 @@ extension StreamPrefix {
         return best
     }
 
-    /// The first place within the first member at which the input was cut, with some of what follows.
+    /// A place within the first member at which the input was cut, with some of what follows: the first one with so much text
+    /// before it that going on differs from beginning anew with a dictionary; else the last one.
     private func boundary() -> (plain: Int, elements: Range<Int>)? {
-        let most = 128 << 10
-        var begin: (plain: Int, index: Int)?
-        var text = 0
+        var found: (plain: Int, elements: Range<Int>)?
         for (index, element) in elements.enumerated() {
             guard case .block(let block) = element else {
                 if index == 0 { continue }
-                return begin.flatMap { text > 0 ? ($0.plain, $0.index..<index) : nil }
+                break
             }
-            if let begin {
-                if text > 0 && text + block.plainCount > most { return (begin.plain, begin.index..<index) }
-                text += block.plainCount
-            } else if block.isMarker && block.plainStart > start {
-                begin = (block.plainStart, index + 1)
-            }
+            guard block.isMarker, block.plainStart > start else { continue }
+            let following = textElements(from: index + 1)
+            if following.isEmpty { break }
+            found = (block.plainStart, following)
+            if block.plainStart - start > 2 * 32768 { break }
         }
-        return begin.flatMap { text > 0 ? ($0.plain, $0.index..<elements.count) : nil }
+        return found
+    }
+
+    /// Elements from `index` on with some text, all of one member; none if there is no text.
+    private func textElements(from index: Int) -> Range<Int> {
+        let most = 128 << 10
+        var text = 0
+        var end = index
+        while end < elements.count, case .block(let block) = elements[end] {
+            if text > 0 && text + block.plainCount > most { break }
+            text += block.plainCount
+            end += 1
+        }
+        return text > 0 ? index..<end : index..<index
     }
 
     /// Compares those that did best in the short look over the whole stretch, and with the generic predictor.
@@ -158,31 +169,20 @@ extension StreamPrefix {
             if keepsUnits { units = [(rival.unitSize, rival.unitDictionary)] }
         }
         var perfect = 0
-        for trial in trials.prefix(8) where trial.cost.bytes <= shortest + shortest / 3 + 64 {
+        let close = trials.prefix(8).filter { $0.cost.bytes <= shortest + shortest / 3 + 64 }
+        let likely = withUnits(close, units)
+        for trial in likely.prefix(10) {
             // zlib and GNU gzip search alike and differ in where blocks end: one more may be better still.
-            if perfect > 0 && trial.cost.bytes > shortest + Self.tie || perfect > 1 { break }
-            var bestUnit = units[0]
-            var bestHere = Int.max
-            for unit in units {
-                var parameters = trial.parameters
-                parameters.unitSize = unit.size
-                parameters.unitDictionary = unit.dictionary
-                let found = cost(parameters, sample, most: bestHere)
-                if found.bytes < bestHere {
-                    bestHere = found.bytes
-                    bestUnit = unit
-                }
-                if found.bytes < bestCost {
-                    bestCost = found.bytes
-                    best = parameters
-                }
-                if found.departures == 0 {
-                    perfect += 1
-                    if case .plain = parameters.rule { perfect += 1 }
-                    break
-                }
+            if perfect > 0 && trial.cost.bytes > (likely.first?.cost.bytes ?? 0) + Self.tie || perfect > 1 { break }
+            let found = cost(trial.parameters, sample, most: bestCost)
+            if found.bytes < bestCost {
+                bestCost = found.bytes
+                best = trial.parameters
             }
-            units = [bestUnit]
+            if found.isPerfect {
+                perfect += 1
+                if case .plain = trial.parameters.rule { perfect += 1 }
+            }
         }
         if perfect == 0 { best = handedOver(best, sample, &bestCost) }
         // Not convincing: see what the generic predictor makes of it.
@@ -191,6 +191,24 @@ extension StreamPrefix {
             if cost(generic, sample, most: bestCost).bytes < bestCost { best = generic }
         }
         return best
+    }
+
+    /// Each trial with each way to cut input, the likeliest first: which encoder it was may show only with the right way.
+    private func withUnits(_ trials: [Trial], _ units: [(size: Int, dictionary: Int)]) -> [Trial] {
+        var result: [Trial] = []
+        var least = Cost.tooMuch
+        for trial in trials {
+            for unit in units {
+                var next = trial
+                next.parameters.unitSize = unit.size
+                next.parameters.unitDictionary = unit.dictionary
+                if units.count > 1 { next.cost = cost(next.parameters, glance, most: least + least / 3 + 64) }
+                least = min(least, next.cost.bytes)
+                result.append(next)
+            }
+        }
+        let order = result.indices.sorted { (result[$0].cost.bytes, $0) < (result[$1].cost.bytes, $1) }
+        return order.map { result[$0] }.filter { $0.cost.bytes <= least + least / 3 + 64 }
     }
 
     private func bestGeneric() -> StreamParameters {

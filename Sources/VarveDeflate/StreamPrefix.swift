@@ -21,6 +21,8 @@ struct StreamPrefix {
     /// The segment that the stretch would be, for a model: where it begins and what the model knows there.
     private let segment: (StreamParameters) -> DeflatePlan.Segment
     let start: Int
+    /// Where the gzip member begins that it begins in.
+    let member: Int
     let compressedBytes: Int
     /// The elements of a very short look, of a short one, and of a long one.
     private(set) var blink: [StreamElement] = []
@@ -32,6 +34,7 @@ struct StreamPrefix {
         tokens = scanner.reader.tokens
         segment = { _ in DeflatePlan.Segment() }
         start = 0
+        member = 0
         while true {
             guard let element = try scanner.next() else {
                 complete = true
@@ -53,14 +56,15 @@ struct StreamPrefix {
     /// - Parameter segment: How a segment that begins there gets at a model's state.
     init(
         _ reader: InflateReader, _ elements: [StreamElement], endings: [Int], compressedBytes: Int, start: Int,
-        segment: @escaping (StreamParameters) -> DeflatePlan.Segment
+        member: Int, segment: @escaping (StreamParameters) -> DeflatePlan.Segment
     ) {
         plain = reader.plain
         tokens = reader.tokens
         self.elements = elements
-        self.endings = endings.filter { $0 > start }
+        self.endings = endings.filter { $0 > start || $0 == start && start > member }
         self.segment = segment
         self.start = start
+        self.member = member
         self.compressedBytes = compressedBytes
         takeSamples()
     }

@@ -74,6 +74,35 @@ struct DeflateAnalyzerTests {
         #expect(long.corrections < 10)
     }
 
+    @Test(
+        "flushes, at regular places or at any, need no corrections",
+        arguments: [
+            ("long-flush-go1.27.gz", "klauspost-6"), ("long-flushes-go1.27.gz", "klauspost-6"),
+            ("long-flush-go1.26-1.gz", "go1.26-1"),
+        ])
+    func flushed(_ name: String, _ encoder: String) throws {
+        let (plan, plain, summary) = try take(try Fixtures.bytes(name))
+        #expect(summary.encoder == encoder)
+        #expect(summary.corrections == 0)
+        #expect(summary.segments >= 2)
+        #expect(plan.count < 400)
+        #expect(try rebuild(plan: plan, plain: plain) == Fixtures.bytes(name))
+    }
+
+    @Test("an encoder that begins anew for the first time in mid-stream is found to do so")
+    func lateUnits() throws {
+        let parameters = StreamParameters(
+            model: .klauspost(.init(level: 5, era: .since1_15_11)), rule: .plain(65535), tree: .go)
+        let bytes = try Fixtures.bytes("long-pgzip.gz")
+        guard
+            case .plan(let plan, _) = try DeflateAnalyzer(source: reader(bytes)).analyze(
+                with: parameters, sink: { _ in })
+        else { throw DeflateError("raw") }
+        let decoded = try DeflatePlan(decoding: plan)
+        #expect(decoded.parameters.last?.unitDictionary == 16384)
+        #expect(decoded.segments.last?.tokensCount == 0)
+    }
+
     @Test("input in small pieces gives the same plan")
     func smallPieces() throws {
         let bytes = try Fixtures.bytes("long-pgzip.gz")

@@ -141,7 +141,8 @@ struct FuzzDriver {
         }
     }
 
-    private static func parameters(_ random: inout Seeded) -> StreamParameters {
+    /// Any of the encoders, with settings that need not make sense.
+    static func parameters(_ random: inout Seeded) -> StreamParameters {
         let small = Int.random(in: 1...300, using: &random)
         func level(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let model: ModelChoice

@@ -18,6 +18,26 @@ enum Fixtures {
     static func bytes(_ name: String) throws -> [UInt8] {
         [UInt8](try Data(contentsOf: URL(fileURLWithPath: directory + "/" + name)))
     }
+
+    /// A short file: the first two blocks of one, ended by an empty block.
+    static func start(of file: [UInt8]) throws -> [UInt8] {
+        let header = try FrameHeader(Array(file.prefix(18)))
+        var head = header.bytes
+        if header.contentBytes != nil { head = Array(file[..<4]) + [0, 0x58] }
+        head[4] &= ~4
+        var at = header.bytes.count
+        var blocks: [UInt8] = []
+        for _ in 0..<2 where at + 3 < file.count {
+            let word = Int(file[at]) | Int(file[at + 1]) << 8 | Int(file[at + 2]) << 16
+            let end = min(file.count, at + 3 + (word >> 1 & 3 == 1 ? 1 : word >> 3))
+            var block = Array(file[at..<end])
+            block[0] &= ~1
+            blocks += block
+            at = end
+            if word & 1 != 0 { break }
+        }
+        return head + blocks + [1, 0, 0]
+    }
 }
 
 /// A file in memory, as the analyzer wants it.

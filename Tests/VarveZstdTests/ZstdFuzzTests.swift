@@ -37,29 +37,8 @@ struct ZstdFuzzTests {
         return result
     }
 
-    /// Short files: the first blocks of the fixtures, ended by an empty block.
     private func seeds() throws -> [[UInt8]] {
-        var all: [[UInt8]] = []
-        for name in Fixtures.names {
-            let file = try Fixtures.bytes(name)
-            let header = try FrameHeader(Array(file.prefix(18)))
-            var head = header.bytes
-            if header.contentBytes != nil { head = Array(file[..<4]) + [0, 0x58] }
-            head[4] &= ~4
-            var at = header.bytes.count
-            var blocks: [UInt8] = []
-            for _ in 0..<2 where at + 3 < file.count {
-                let word = Int(file[at]) | Int(file[at + 1]) << 8 | Int(file[at + 2]) << 16
-                let end = min(file.count, at + 3 + (word >> 1 & 3 == 1 ? 1 : word >> 3))
-                var block = Array(file[at..<end])
-                block[0] &= ~1
-                blocks += block
-                at = end
-                if word & 1 != 0 { break }
-            }
-            all.append(head + blocks + [1, 0, 0])
-        }
-        return all
+        try Fixtures.names.map { try Fixtures.start(of: Fixtures.bytes($0)) }
     }
 
     @Test("mutated files: no trap, and what is taken apart comes back", .timeLimit(.minutes(15)))

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Glibc
+import VarveZstd
+
+/// As ``printTable(_:)`` for zstd files.
+func printZstdTable(_ files: [String]) throws {
+    print("| file | encoder | zst bytes | plan % | exceptions | frames | analyse MB/s | rebuild MB/s | exact |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for path in files {
+        guard let bytes = readFile(path) else {
+            print("cannot read \(path)")
+            continue
+        }
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        var plain: [UInt8] = []
+        plain.reserveCapacity(bytes.count * 5)
+        let begin = seconds()
+        let result = try ZstdAnalyzer(source: memoryReader(bytes)).analyze { plain.append(contentsOf: $0) }
+        let analysed = seconds()
+        guard case .plan(let plan, let summary) = result else {
+            if case .unsupported(let reason) = result {
+                print("| \(name) | raw: \(reason) | \(bytes.count) | | | | | | |")
+            }
+            continue
+        }
+        let stream = try ZstdRebuilder(plan: plan).stream(from: 0)
+        var at = 0
+        var exact = true
+        while let piece = try stream.next(plain: { range, room in
+            plain.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+        }) {
+            let end = at + piece.count
+            exact = exact && end <= bytes.count && piece.elementsEqual(bytes[at..<min(end, bytes.count)])
+            at = end
+        }
+        let done = seconds()
+        let megabytes = Double(plain.count) / 1e6
+        print(
+            "| \(name) | \(summary.encoder) | \(bytes.count)"
+                + " | \(fixed(Double(plan.count) * 100 / Double(bytes.count), 4)) | \(summary.exceptions)"
+                + " | \(summary.frames) | \(fixed(megabytes / (analysed - begin), 1))"
+                + " | \(fixed(megabytes / (done - analysed), 1)) | \(exact && at == bytes.count ? "yes" : "NO") |")
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+private let plainMax = 8 << 20
+
+/// What is taken apart must come back.
+func takeApart(_ file: [UInt8], _ random: inout Seeded) {
+    guard let header = try? FrameHeader(Array(file.prefix(18))) else { return }
+    // Large tables cost more time to make than everything else.
+    let models = ZstdParameters.candidates(header).filter { $0.modelBytes <= 6 << 20 }
+    guard let parameters = models.randomElement(using: &random) else { return }
+    let pass = ZstdPass(source: source(file), parameters: parameters)
+    pass.isWhole = Bool.random(using: &random)
+    pass.spacing = 1000
+    var plain: [UInt8] = []
+    guard (try? pass.run(plainMax: plainMax) { plain.append(contentsOf: $0) }) != nil, plain.count < plainMax else {
+        return
+    }
+    let made = try? rebuilt(plan: pass.plan(), plain: plain)
+    precondition(made == file, "not the same: \(parameters.name)")
+}
+
+func takeApart(_ file: [UInt8]) {
+    struct Enough: Error {}
+    var plain: [UInt8] = []
+    let result = try? ZstdAnalyzer(source: source(file)).analyze { bytes in
+        plain.append(contentsOf: bytes)
+        if plain.count > plainMax { throw Enough() }
+    }
+    guard case .plan(let plan, _)? = result else { return }
+    precondition((try? rebuilt(plan: plan, plain: plain)) == file, "not the same")
+}
+
+/// What a plan says is done within its bounds, or refused.
+func follow(_ body: [UInt8], _ random: inout Seeded) {
+    let plan = ZstdPlan.seal(body)
+    guard let rebuilder = try? ZstdRebuilder(plan: plan), rebuilder.plainCount <= 1 << 20,
+        rebuilder.compressedCount <= 4 << 20
+    else { return }
+    let plain = fuzzText(rebuilder.plainCount, &random)
+    if let made = try? rebuilt(plan: plan, plain: plain) {
+        precondition(made.count == rebuilder.compressedCount, "another size than announced")
+    }
+    for segment in rebuilder.segments.dropFirst().prefix(3) {
+        _ = try? rebuilt(plan: plan, plain: plain, from: segment.compressed.lowerBound)
+    }
+}
+
+/// Short files, the first blocks of the fixtures, and the bodies of their plans.
+func fuzzSeeds() -> [(name: String, file: [UInt8], plan: [UInt8])] {
+    Fixtures.names.compactMap { name in
+        guard let whole = try? Fixtures.bytes(name), let file = try? Fixtures.start(of: whole),
+            case .plan(let plan, _)? = try? ZstdAnalyzer(source: source(file)).analyze(sink: { _ in })
+        else { return nil }
+        return (name, file, Array(plan[8...]))
+    }
+}
