@@ -5,11 +5,13 @@
 /// pieces, and each piece is searched with a table of its own, filled with the text just before it in the same call.
 extension KlauspostModel {
     /// Plain bytes of all pieces of a call but the first and the last.
-    static let statelessPiece = 24_575
+    private static let statelessPiece = 24_575
     /// Text before a piece that it may refer to.
     static let statelessText = 8192
     /// The first piece of a call.
     private static let statelessFirst = 32_767
+
+    static var statelessRule: BlockRule { .plain(statelessPiece, first: statelessFirst) }
 
     /// Whether a block of so many bytes may consist of whole pieces.
     static func areStatelessPieces(_ count: Int) -> Bool {

@@ -214,7 +214,7 @@ extension StreamPrefix {
     private func statelessFamily() -> [StreamParameters] {
         [.since1_15_11, .before1_14].map {
             StreamParameters(
-                model: .klauspost(.init(level: 0, era: $0)), rule: .plain(KlauspostModel.statelessPiece), tree: .go,
+                model: .klauspost(.init(level: 0, era: $0)), rule: KlauspostModel.statelessRule, tree: .go,
                 unitDictionary: 0)
         }
     }

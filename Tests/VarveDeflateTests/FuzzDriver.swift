@@ -184,7 +184,7 @@ struct FuzzDriver {
         case 1: result.rule = .tokens(small)
         case 2: result.rule = .pieces(small)
         case 3: result.rule = .gnu(small, looks: small % 2 == 0, ahead: small % 3 == 0 ? 1 : 0)
-        default: result.rule = .plain(small % 4 == 0 ? 65535 : small + 16)
+        default: result.rule = .plain(small % 4 == 0 ? 65535 : small + 16, first: small % 3 == 0 ? small : 0)
         }
         // Some models take text piece by piece, some do not; the generic one does not care.
         switch model {
