@@ -3,7 +3,8 @@
 
 /// One run over a file: decodes, cuts segments, describes each.
 struct AnalysisPass {
-    private static let kept = 620 << 10
+    /// Text before a segment that is kept: the longest run-up, and what a model may have to know before that.
+    private static let kept = 800 << 10
 
     private let source: CompressedReader
     var scanner: StreamScanner

@@ -5,10 +5,19 @@
 /// lazy rule, a second try for a match that ends farther on, and longer steps through text without matches. Level 9 weighs
 /// matches by what the literals under them would cost, estimated from the text in the window.
 final class KlauspostLazyModel: TokenModel {
+    /// The releases whose output differs.
+    enum Era: Int {
+        /// Up to 1.18.0.
+        case since1_15_15 = 0
+        /// Level 9 counts at most 32768 bytes of text for its estimate.
+        case since1_18_1 = 1
+        /// Up to 1.15.14: a second try only for a match that begins where the first does, and level 9 weighs otherwise.
+        case since1_14_2 = 2
+    }
+
     struct Parameters: Equatable {
         var level = 9
-        /// Whether level 9 counts at most 32768 bytes of text for its estimate (since 1.18.1).
-        var capped = true
+        var era = Era.since1_18_1
     }
 
     private static let window = 32768
@@ -17,7 +26,12 @@ final class KlauspostLazyModel: TokenModel {
     private static let never = Int32(-1 << 30)
     private static let levels: [(lazy: Int, nice: Int, chain: Int)] = [(12, 16, 24), (30, 40, 64), (258, 258, 1024)]
 
-    private let parameters: Parameters
+    private let isCapped: Bool
+    /// Whether the second try may begin later than the first, at the price of literals.
+    private let triesLater: Bool
+    /// What a match costs beside its extra bits, and what it has to save, as level 9 counts.
+    private let matchCost: Int
+    private let leastGain: Int
     private let mostLazy: Int
     private let nice: Int
     private let chain: Int
@@ -38,12 +52,17 @@ final class KlauspostLazyModel: TokenModel {
     private var quiet = 0
     /// Where the window in memory starts.
     private var base = 0
+    /// No text before this is known.
+    private var floor = 0
     private var historyNext = 0
     private var historyEnd = 0
     private var estimated = false
 
     init(_ parameters: Parameters) {
-        self.parameters = parameters
+        isCapped = parameters.era == .since1_18_1
+        triesLater = parameters.era != .since1_14_2
+        matchCost = triesLater ? 3 : 6
+        leastGain = triesLater ? 4 : 0
         let row = Self.levels[min(max(parameters.level, 7), 9) - 7]
         mostLazy = row.lazy
         nice = row.nice
@@ -84,7 +103,8 @@ final class KlauspostLazyModel: TokenModel {
         owedLength = 0
         skips = -1
         base = origin + max((at - origin - 65_275) / Self.window, 0) * Self.window
-        historyNext = at - history
+        floor = at - history
+        historyNext = floor
         // A dictionary's last three bytes never get into the chains; in mid-stream they are there.
         historyEnd = at - history == origin ? at - 3 : at
         estimated = false
@@ -116,7 +136,7 @@ final class KlauspostLazyModel: TokenModel {
     private func estimate(_ windowEnd: Int) {
         estimated = true
         if chain <= 100 || windowEnd <= at { return }
-        let end = parameters.capped ? min(windowEnd, at + 32768) : windowEnd
+        let end = isCapped ? min(windowEnd, at + 32768) : windowEnd
         counts.update(repeating: 0, count: 256)
         for position in at..<end { counts[Int(plain[position])] &+= 1 }
         _ = builder.build(.go, counts, 256, maxBits: 15, into: literalBits)
@@ -129,7 +149,7 @@ final class KlauspostLazyModel: TokenModel {
         var work = 0
         var best = 3
         var found = 0
-        var gainWanted = 4
+        var gainWanted = leastGain
         let scan = plain + position
         var ending = scan[best]
         var candidate = chainHead
@@ -142,7 +162,7 @@ final class KlauspostLazyModel: TokenModel {
                 if n > best {
                     var accepted = true
                     if chain > 100 {
-                        var gain = -3 - Int(DeflateTables.lengthExtra[Int(table.lengthCode[n])])
+                        var gain = -matchCost - Int(DeflateTables.lengthExtra[Int(table.lengthCode[n])])
                         for index in 0..<n { gain &+= Int(literalBits[Int(scan[index])]) }
                         // The encoder looks the distance up one too high, and the farthest wraps around.
                         let reach = position &- candidate
@@ -255,11 +275,18 @@ final class KlauspostLazyModel: TokenModel {
     private func lookFarther(
         _ bestLength: inout Int, _ bestDistance: inout Int, _ lookahead: Int, _ lowest: Int, _ insertEnd: Int
     ) -> Int {
+        if !triesLater {
+            lookAtEnd(&bestLength, &bestDistance, lookahead, lowest, insertEnd)
+            return 0
+        }
         let start = at &- 1
         if bestLength >= 256 || start &+ bestLength >= insertEnd { return 0 }
         let end = min(lookahead, 260) &+ start
         let candidate = Int(head[slot(start &+ bestLength)]) &- bestLength
-        if start &- candidate == bestDistance || candidate <= lowest &+ 2 || candidate >= start { return 0 }
+        if start &- candidate == bestDistance || candidate <= lowest &+ 2 || candidate >= start {
+            return 0
+        }
+        if candidate < floor { return 0 }
         let n = Matching.length(plain + start + 2, plain + candidate + 2, end &- start &- 2)
         if n <= bestLength { return 0 }
         bestLength = n
@@ -269,6 +296,20 @@ final class KlauspostLazyModel: TokenModel {
         if bestLength >= 258 || plain[start] != plain[candidate] { return 1 }
         bestLength &+= 1
         return 0
+    }
+
+    /// Looks at the last two bytes of the match held back and two more for a match that begins with it and ends farther on.
+    private func lookAtEnd(
+        _ bestLength: inout Int, _ bestDistance: inout Int, _ lookahead: Int, _ lowest: Int, _ insertEnd: Int
+    ) {
+        let start = at &- 1
+        if start &+ bestLength &+ 2 >= insertEnd { return }
+        let candidate = Int(head[slot(start &+ bestLength &- 2)]) &- bestLength &+ 2
+        if candidate <= lowest || candidate < floor || candidate >= start { return }
+        let n = Matching.length(plain + start, plain + candidate, min(lookahead, 258))
+        if n <= bestLength { return }
+        bestLength = n
+        bestDistance = start &- candidate
     }
 
     /// Proposes the literals owed and the match behind them, or as many of these as a block has room for.

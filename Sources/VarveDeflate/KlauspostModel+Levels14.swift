@@ -273,7 +273,11 @@ extension KlauspostModel {
     }
 
     /// Level 4: a short and a long table of one position each.
+    ///
+    /// Whether the next position's long match is longer than the short one found is since 1.18 told by a place that has
+    /// nothing to do with it: as far behind the start of the encoder's memory as the match is away.
     func encode4<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
+        let misreads = knowsMemory
         let limit = end &- Self.margin
         let table = self.table
         let longTable = self.longTable
@@ -305,7 +309,9 @@ extension KlauspostModel {
                     let ahead = Int(longTable[hash7(next)])
                     if reachable(nextS, ahead) && load32(ahead) == UInt32(truncatingIfNeeded: next) {
                         let first = lengthLong(s &+ 4, t &+ 4, end)
-                        if lengthLong(nextS &+ 4, ahead &+ 4, end) > first {
+                        var second = ahead
+                        if misreads { second = memory.start &+ nextS &- ahead }
+                        if second >= floor && second <= nextS && lengthLong(nextS &+ 4, second &+ 4, end) > first {
                             s = nextS
                             t = ahead
                         }

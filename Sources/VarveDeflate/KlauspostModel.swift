@@ -2,7 +2,8 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 /// The match search of klauspost/compress (and so of pgzip, and of Go from 1.27 on), levels 1-6: text comes in pieces of
-/// 65535 bytes, hash tables hold only visited positions, and are looked up without chains.
+/// 65535 bytes, hash tables hold only visited positions, and are looked up without chains. Level 0 stands for the encoder
+/// without state, whose pieces are smaller.
 ///
 /// The levels differ in tables and in how a found match is improved; each lives in an extension of its own.
 final class KlauspostModel: TokenModel {
@@ -16,6 +17,8 @@ final class KlauspostModel: TokenModel {
         case before1_14 = 2
         /// Up to 1.11: also no look at a match's end.
         case before1_12 = 3
+        /// Level 4 from 1.18.0 on, and in Go 1.27: one of two lengths that it compares is that of a match with another place.
+        case since1_18 = 4
     }
 
     struct Parameters: Equatable {
@@ -53,10 +56,16 @@ final class KlauspostModel: TokenModel {
     private(set) var steps = 0
     /// No text before this is known.
     private(set) var floor = 0
+    /// Kept up only where the output depends on it.
+    private(set) var memory = KlauspostHistory()
+    let knowsMemory: Bool
+    /// Whether the next piece is the first one of a call, for level 0.
+    var isFresh = true
 
     init(_ parameters: Parameters) {
         self.parameters = parameters
-        isOld = parameters.era != .since1_15_11
+        isOld = parameters.era != .since1_15_11 && parameters.era != .since1_18
+        knowsMemory = parameters.era == .since1_18
         skipBeginning = isOld ? 0 : 2
         looksAtEnd = parameters.era != .before1_12
         cutsShort = parameters.era == .before1_14 || parameters.era == .before1_12
@@ -77,10 +86,14 @@ final class KlauspostModel: TokenModel {
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
-        clear()
         position = at
         floor = at - history
-        if history > 0 {
+        isFresh = history == 0
+        if parameters.level == 0 { return }
+        clear()
+        let isDictionary = KlauspostHistory.isDictionary(history, at: at, origin: origin)
+        if knowsMemory { memory.begin(at: isDictionary ? origin : at, origin: origin) }
+        if history > 0 && (isDictionary || !knowsMemory) {
             // A dictionary is encoded like text, the output thrown away.
             var tape = Forget()
             encode(&tape, floor, at)
@@ -95,11 +108,14 @@ final class KlauspostModel: TokenModel {
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
         let from = position
         if stopAt <= from { return }
-        if stopAt - from < Self.pieceMin {
+        if parameters.level == 0 {
+            encodeStateless(&oracle, from, stopAt)
+        } else if stopAt - from < Self.pieceMin {
             var at = from
             rest(&oracle, &at, stopAt)
             clear()
             floor = stopAt
+            memory.forget(before: stopAt)
         } else {
             encode(&oracle, from, stopAt)
         }
@@ -107,6 +123,7 @@ final class KlauspostModel: TokenModel {
     }
 
     private func encode<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
+        if knowsMemory { memory.add(from, end) }
         if end - from < 2 + Self.margin {
             var at = from
             rest(&oracle, &at, end)
@@ -123,6 +140,9 @@ final class KlauspostModel: TokenModel {
     }
 
     // MARK: what all levels use
+
+    /// Counts search steps.
+    func spend(_ more: Int) { steps &+= more }
 
     @inline(__always)
     func load64(_ at: Int) -> UInt64 { UnsafeRawPointer(plain + at).loadUnaligned(as: UInt64.self) }

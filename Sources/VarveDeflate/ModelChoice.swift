@@ -26,6 +26,9 @@ enum ModelChoice: Equatable {
         case .generic: return .history
         case .chain(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
         case .go(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
+        case .klauspost(let p) where p.level == 0: return .tokens(0, text: KlauspostModel.statelessText)
+        case .klauspost(let p) where p.era == .since1_18:
+            return .tokens(2 * 65535, text: KlauspostHistory.farthest)
         case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
         case .klauspostLazy: return .tokens(66_000, text: 32768)
         case .libdeflate: return .tokens(0, text: 32768)
@@ -62,7 +65,7 @@ enum ModelChoice: Equatable {
             }
         case .go(let p): return [3, p.level, 0]
         case .goFast: return [5, 1, 0]
-        case .klauspostLazy(let p): return [6, p.level, p.capped ? 1 : 0]
+        case .klauspostLazy(let p): return [6, p.level, p.era.rawValue]
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         case .libdeflate(let p): return [9, p.level, 0]
         case .igzip(let p): return [10, p.level, 0]
@@ -90,12 +93,14 @@ enum ModelChoice: Equatable {
             guard (2...9).contains(raw[1]) else { return nil }
             self = .go(.init(level: raw[1]))
         case 4:
-            guard (1...6).contains(raw[1]), let era = KlauspostModel.Era(rawValue: raw[2]) else { return nil }
+            guard (0...6).contains(raw[1]), let era = KlauspostModel.Era(rawValue: raw[2]),
+                era != .since1_18 || raw[1] == 4, raw[1] > 0 || era == .since1_15_11 || era == .before1_14
+            else { return nil }
             self = .klauspost(.init(level: raw[1], era: era))
         case 5: self = .goFast
         case 6:
-            guard (7...9).contains(raw[1]), raw[2] <= 1 else { return nil }
-            self = .klauspostLazy(.init(level: raw[1], capped: raw[2] == 1))
+            guard (7...9).contains(raw[1]), let era = KlauspostLazyModel.Era(rawValue: raw[2]) else { return nil }
+            self = .klauspostLazy(.init(level: raw[1], era: era))
         case 9:
             guard (1...9).contains(raw[1]) else { return nil }
             self = .libdeflate(.init(level: raw[1]))
@@ -168,10 +173,18 @@ enum ModelChoice: Equatable {
         case .goFast: return "go1.26-1"
         case .libdeflate(let p): return "libdeflate-\(p.level)"
         case .igzip(let p): return "igzip-\(p.level)"
-        case .klauspostLazy(let p): return "klauspost-\(p.level)" + (p.capped ? "" : "-uncapped")
+        case .klauspostLazy(let p):
+            switch p.era {
+            case .since1_18_1: return "klauspost-\(p.level)"
+            case .since1_15_15: return "klauspost-\(p.level)-uncapped"
+            case .since1_14_2: return "klauspost-\(p.level)-old"
+            }
+        case .klauspost(let p) where p.level == 0:
+            return "klauspost-stateless" + (p.era == .before1_14 ? "-1.13" : "")
         case .klauspost(let p):
             switch p.era {
-            case .since1_15_11: return "klauspost-\(p.level)"
+            case .since1_15_11: return "klauspost-\(p.level)" + (p.level == 4 ? "-1.17" : "")
+            case .since1_18: return "klauspost-\(p.level)"
             case .before1_15_10: return "klauspost-\(p.level)-old"
             case .before1_14: return "klauspost-\(p.level)-1.13"
             case .before1_12: return "klauspost-\(p.level)-1.11"

@@ -42,7 +42,7 @@ struct SegmentPlace {
 
     /// How far into a piece of the encoder's a place is, if pieces begin anew at regular flushes or were not flushed before.
     private func intoPiece(_ at: Int, _ parameters: StreamParameters) -> Int {
-        guard case .plain(let size) = parameters.rule else { return 0 }
+        guard case .plain(let size, _) = parameters.rule else { return 0 }
         let into = at - member
         return (parameters.unitSize > 0 ? into % parameters.unitSize : into) % size
     }

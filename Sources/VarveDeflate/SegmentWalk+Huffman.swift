@@ -57,7 +57,7 @@ extension SegmentWalk {
         let from = at
         let tokensFrom = tape.index
         var ruleEnd = Int.max
-        if case .plain(let size) = parameters.rule { ruleEnd = min(at + size, inputEnd) }
+        if let size = pieceSize(at) { ruleEnd = min(at + size, inputEnd) }
         var end = min(blockEnd, geometry.end)
         var pieceTokens = 0
         var literalOnly = 0
@@ -148,7 +148,7 @@ extension SegmentWalk {
     func runReal<C: BinaryCoder>(_ tape: inout TokenTape<C>, _ from: Int, end: Int?) -> Bool {
         let stop = end ?? min(geometry.end, inputEnd)
         let tokensFrom = tape.index
-        if case .plain(let size) = parameters.rule {
+        if let size = pieceSize(model.position) {
             // Encoders of this kind see the text piece by piece.
             // A block that does not end where the rule says may have tokens across the pieces' borders: one run for all.
             let before = model.position

@@ -2,6 +2,13 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 extension SegmentWalk {
+    /// How long the rule lets a piece be that begins there, if it counts plain bytes.
+    @inline(__always)
+    func pieceSize(_ from: Int) -> Int? {
+        guard case .plain(let size, let first) = parameters.rule else { return nil }
+        return first > 0 && from == freshAt ? first : size
+    }
+
     func codePadding<C: BinaryCoder>(_ coder: inout C, _ padding: Int) -> Int {
         let p = probabilities.base
         if coder.bit(p + 56, padding == 0 ? 0 : 1) == 0 { return 0 }
@@ -36,6 +43,7 @@ extension SegmentWalk {
             let before = at - (memberStart ?? (geometry.start - geometry.lead - geometry.history))
             let history = min(max(before, 0), parameters.unitDictionary)
             model.begin(plain, at: at, history: history, origin: at - history)
+            freshAt = history == 0 ? at : -1
         }
     }
 
@@ -96,12 +104,12 @@ extension SegmentWalk {
     func runVirtual(to end: Int?, isStored: Bool = false) -> Bool {
         var tape = VirtualTape(scratch, capacity: Self.scratchCapacity)
         let from = at
-        if case .plain(let size) = parameters.rule {
+        if let size = pieceSize(from) {
             let ruleEnd = min(from + size, inputEnd)
             let stop = end ?? min(ruleEnd, geometry.end)
             while model.position < stop {
                 let before = model.position
-                let piece = min(before + min(size, 65535), stop)
+                let piece = min(before + min(pieceSize(before) ?? size, 65535), stop)
                 tape.index = 0
                 model.run(&tape, maxTokens: Int.max, stopAt: piece, inputEnd: piece)
                 if model.position == before { return false }

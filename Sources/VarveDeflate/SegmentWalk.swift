@@ -28,6 +28,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     private var stepsBefore = 0
     var inputEnd = -1
     var memberStart: Int?
+    /// Where the encoder began knowing nothing, if it last did so in this segment.
+    var freshAt = -1
     var endings: ArraySlice<Int> = []
     private(set) var corrections = 0
     var unrepresentable = false
@@ -99,10 +101,11 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             origin = max(origin, from - into - parameters.unitDictionary)
         }
         model.begin(plain, at: from, history: geometry.history, origin: min(origin, from - geometry.history))
+        freshAt = geometry.history == 0 ? from : -1
         var tape = VirtualTape(scratch, capacity: Self.scratchCapacity)
         while model.position < geometry.start {
             tape.index = 0
-            if case .plain(let size) = parameters.rule {
+            if let size = pieceSize(model.position) {
                 var stop = min(model.position + size, geometry.start)
                 if parameters.unitSize > 0 && parameters.unitDictionary < 0 {
                     let phase = geometry.age - (geometry.start - model.position)
@@ -219,6 +222,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             memberStart = at
             inputEnd = -1
             model.begin(plain, at: at, history: 0, origin: at)
+            freshAt = at
         case 4: break
         default: return -1
         }

@@ -59,20 +59,20 @@ extension StreamPrefix {
 
     private static func commonMeasure(_ a: Int, _ b: Int) -> Int { b == 0 ? a : commonMeasure(b, a % b) }
 
-    /// Whether blocks end after pieces of 65535 plain bytes.
-    private func looksPieced() -> Bool {
+    /// Whether blocks end after pieces of some sizes, or where the input does.
+    private func looksPieced(_ fits: (Int) -> Bool, least: Int) -> Bool {
         var pieced = 0
         var other = 0
         // Whether input ends behind the last one was not seen.
         for element in elements.dropLast(complete ? 0 : 1) {
             guard case .block(let block) = element, block.plainCount > 0, !block.isFinal else { continue }
-            if block.plainCount % 65535 == 0 {
+            if fits(block.plainCount) {
                 pieced += 1
             } else if !endings.contains(block.plainStart + block.plainCount) {
                 other += 1
             }
         }
-        return other <= pieced / 8
+        return pieced >= least && other <= pieced / 8
     }
 
     /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
@@ -159,7 +159,8 @@ extension StreamPrefix {
         let levels = Self.ordered([6, 9, 1, 5, 7, 8, 4, 3, 2], first: hints.level)
         let go = levels.filter { $0 > 1 }.map { set(.go(.init(level: $0)), .tokens(16384), .go) }
         var lazy = [9, 7, 8].map { set(.klauspostLazy(.init(level: $0)), .pieces(32768), .go) }
-        lazy.append(set(.klauspostLazy(.init(level: 9, capped: false)), .pieces(32768), .go))
+        lazy.append(set(.klauspostLazy(.init(level: 9, era: .since1_15_15)), .pieces(32768), .go))
+        lazy += [9, 7, 8].map { set(.klauspostLazy(.init(level: $0, era: .since1_14_2)), .pieces(32768), .go) }
         let matches = matchFacts()
         let zlib = zlibFamilies(levels, common, matches)
         var result = zlib + [go, lazy]
@@ -170,14 +171,16 @@ extension StreamPrefix {
         result.append([StreamParameters(model: .zlibNG(level: 9, hash: .multiplied), rule: tokenRule, tree: .zlib)])
         if common == 16384 { result = [go] + zlib + [lazy] }
         if common > 0 && common % 32768 == 0 { result = [lazy] + zlib + [go] }
-        let isPieced = looksPieced()
+        let isPieced = looksPieced({ $0 % 65_535 == 0 }, least: 0)
         if isPieced {
             result.insert(
                 piecedFamily(Self.ordered([5, 6, 1, 4, 3, 2], first: hints.level ?? (hints.isKlauspost ? 5 : 6))), at: 0
             )
         }
+        let isStateless = looksPieced(KlauspostModel.areStatelessPieces, least: 1)
+        if isStateless { result.insert(statelessFamily(), at: isPieced ? 1 : 0) }
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
-        let isRegular = common > 0 || isPieced
+        let isRegular = common > 0 || isPieced || isStateless
         for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
         return result
     }
@@ -219,6 +222,7 @@ extension StreamPrefix {
         }
         var result: [StreamParameters] = []
         for level in levels {
+            if level == 4 { result.append(set(.klauspost(.init(level: 4, era: .since1_18)))) }
             result.append(set(.klauspost(.init(level: level, era: .since1_15_11))))
             result.append(set(.klauspost(.init(level: level, era: .before1_15_10))))
             if level == 1 { result.append(set(.goFast)) }
@@ -228,6 +232,15 @@ extension StreamPrefix {
             if level > 4 { result.append(set(.klauspost(.init(level: level, era: .before1_12)))) }
         }
         return result
+    }
+
+    /// klauspost's encoder without state, which begins anew after each call.
+    private func statelessFamily() -> [StreamParameters] {
+        [.since1_15_11, .before1_14].map {
+            StreamParameters(
+                model: .klauspost(.init(level: 0, era: $0)), rule: KlauspostModel.statelessRule, tree: .go,
+                unitDictionary: 0)
+        }
     }
 
     /// Models of encoders that are only tried where the stream's codes look like theirs.

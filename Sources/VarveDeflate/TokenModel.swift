@@ -40,8 +40,9 @@ enum BlockRule: Equatable {
     case none
     /// After so many tokens, or where the input ends.
     case tokens(Int)
-    /// After so many plain bytes (a piece), or where the input ends; a Huffman block may go on over several pieces.
-    case plain(Int)
+    /// After so many plain bytes (a piece), or where the input ends; a Huffman block may go on over several pieces. The
+    /// first piece where the encoder begins, knowing nothing, may have another size (0: it does not).
+    case plain(Int, first: Int = 0)
     /// GNU gzip's: at most so many tokens, and a look every 4096 tokens at whether ending now would pay. The second value
     /// says whether it looks at all (levels above 2), the third how far the look is past the start of the last token.
     case gnu(Int, looks: Bool, ahead: Int)
@@ -54,7 +55,7 @@ enum BlockRule: Equatable {
         switch self {
         case .none: return [0, 0, 0, 0]
         case .tokens(let n): return [1, n, 0, 0]
-        case .plain(let n): return [2, n, 0, 0]
+        case .plain(let n, let first): return [2, n, first, 0]
         case .pieces(let n): return [4, n, 0, 0]
         case .model: return [5, 0, 0, 0]
         case .gnu(let n, let looks, let ahead): return [3, n, looks ? 1 : 0, ahead]
@@ -66,7 +67,7 @@ enum BlockRule: Equatable {
         switch raw[0] {
         case 0: self = .none
         case 1 where raw[1] > 0: self = .tokens(raw[1])
-        case 2 where raw[1] > 0: self = .plain(raw[1])
+        case 2 where raw[1] > 0 && (0...1 << 24).contains(raw[2]): self = .plain(raw[1], first: raw[2])
         case 3 where raw[1] > 0: self = .gnu(raw[1], looks: raw[2] != 0, ahead: raw[3] == 0 ? 0 : 1)
         case 4 where raw[1] > 0: self = .pieces(raw[1])
         case 5: self = .model

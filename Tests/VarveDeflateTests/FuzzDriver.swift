@@ -167,10 +167,17 @@ struct FuzzDriver {
                     chunk: level(0...1) == 0 ? 0 : level(1...9000))
             }
         case 8, 9: model = .libdeflate(.init(level: level(1...9)))
-        case 5: model = .klauspostLazy(.init(level: level(7...9), capped: level(0...1) == 1))
+        case 5:
+            let eras: [KlauspostLazyModel.Era] = [.since1_18_1, .since1_15_15, .since1_14_2]
+            model = .klauspostLazy(.init(level: level(7...9), era: eras[level(0...2)]))
         default:
             let eras: [KlauspostModel.Era] = [.since1_15_11, .before1_15_10, .before1_14, .before1_12]
-            model = .klauspost(.init(level: level(1...6), era: eras[level(0...3)]))
+            model =
+                switch level(0...5) {
+                case 0: .klauspost(.init(level: 4, era: .since1_18))
+                case 1: .klauspost(.init(level: 0, era: eras[2 * level(0...1)]))
+                default: .klauspost(.init(level: level(1...6), era: eras[level(0...3)]))
+                }
         }
         var result = StreamParameters(model: model)
         switch random.next() % 6 {
@@ -178,7 +185,7 @@ struct FuzzDriver {
         case 1: result.rule = .tokens(small)
         case 2: result.rule = .pieces(small)
         case 3: result.rule = .gnu(small, looks: small % 2 == 0, ahead: small % 3 == 0 ? 1 : 0)
-        default: result.rule = .plain(small % 4 == 0 ? 65535 : small + 16)
+        default: result.rule = .plain(small % 4 == 0 ? 65535 : small + 16, first: small % 3 == 0 ? small : 0)
         }
         // Some models take text piece by piece, some do not; the generic one does not care.
         switch model {
