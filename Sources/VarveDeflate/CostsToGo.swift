@@ -50,7 +50,9 @@ final class TokenCosts {
 
 /// A stretch of a block, all matches in it, and what the rest of the stretch costs from each position of it at least.
 ///
-/// Memory is bounded: a long block comes in several stretches, and so does one with very many matches.
+/// Memory is bounded: a long block comes in several stretches, and so does one with very many matches. So is time: of long
+/// matches only some shorter lengths are considered (``nextLong(_:_:)``), without which runs of one byte would take five times
+/// as long.
 final class CostsToGo {
     static let positionsMax = 1 << 17
     private static let matchesMax = 5 << 18
@@ -62,6 +64,8 @@ final class CostsToGo {
     private let matches: UnsafeMutablePointer<UInt32>
     private let toGo: UnsafeMutablePointer<Int32>
     private let table = DeflateTables.shared
+    /// The shortest length of each length code.
+    private let longBase: UnsafeMutablePointer<Int>
     private(set) var steps = 0
 
     init() {
@@ -71,12 +75,16 @@ final class CostsToGo {
         firstMatch.initialize(repeating: 0, count: Self.positionsMax + 1)
         matches.initialize(repeating: 0, count: Self.matchesMax)
         toGo.initialize(repeating: 0, count: Self.positionsMax + 1)
+        longBase = .allocate(capacity: 29)
+        longBase.initialize(repeating: 0, count: 29)
+        for code in 0..<29 { longBase[code] = Int(DeflateTables.lengthBase[code]) }
     }
 
     deinit {
         firstMatch.deallocate()
         matches.deallocate()
         toGo.deallocate()
+        longBase.deallocate()
     }
 
     /// An empty stretch at a position.
@@ -124,6 +132,16 @@ final class CostsToGo {
             start: matches + first, count: Int(firstMatch[position &- start &+ 1]) &- first)
     }
 
+    /// Up to here all lengths of a match are considered.
+    private static let shortMost = 34
+
+    /// Of longer ones only the longest of each length code, and the match's own.
+    @inline(__always)
+    private func nextLong(_ length: Int, _ top: Int) -> Int {
+        let code = Int(table.lengthCode[length])
+        return code >= 27 ? top : min(longBase[code &+ 1] &- 1, top)
+    }
+
     /// Finds the cheapest way from each position to the stretch's end, from behind.
     func solve(_ plain: UnsafePointer<UInt8>, _ costs: TokenCosts) {
         let literal = costs.literal
@@ -148,14 +166,21 @@ final class CostsToGo {
                     let distance = distances[table.distanceCode(of: Token.distance(token))]
                     let top = min(Token.length(token), room)
                     var least = Int32.max
-                    while length <= top {
+                    let short = min(top, Self.shortMost)
+                    while length <= short {
                         least = min(least, lengths[length] &+ here[length])
                         length &+= 1
+                    }
+                    while length <= top {
+                        let long = nextLong(length, top)
+                        least = min(least, lengths[long] &+ here[long])
+                        length = long &+ 1
+                        relaxed &+= 2
                     }
                     if least != Int32.max { best = min(best, least &+ distance) }
                     next &+= 1
                 }
-                relaxed &+= length
+                relaxed &+= min(length, Self.shortMost)
                 match = first
             }
             here[0] = min(best, TokenCosts.never)
@@ -187,6 +212,7 @@ final class CostsToGo {
                 let distance = costs.distance[distanceCode]
                 let top = min(Token.length(token), end &- at)
                 while length <= top {
+                    if length > Self.shortMost { length = nextLong(length, top) }
                     let cost = costs.length[length] &+ here[length] &+ distance
                     if cost < best {
                         best = cost

@@ -19,6 +19,9 @@ final class MatchTrees {
     /// For each position of the window, the roots of what sorts before it and of what sorts behind it.
     private let children: UnsafeMutablePointer<Int32>
     private(set) var steps = 0
+    /// The next position and its tree's root, fetched while this one's tree is walked: it is mostly far away in memory.
+    private var next = -1
+    private var nextRoot = 0
 
     init(depth: Int) {
         self.depth = depth
@@ -35,7 +38,14 @@ final class MatchTrees {
 
     /// Forgets all positions.
     func reset() {
+        next = -1
         heads.update(repeating: -1, count: 1 << Self.hashBits)
+    }
+
+    @inline(__always)
+    private static func slot(_ text: UnsafePointer<UInt8>) -> Int {
+        let value = UInt32(text[0]) | UInt32(text[1]) &<< 8 | UInt32(text[2]) &<< 16
+        return Int((value &* 0x9E37_79B1) &>> UInt32(32 - Self.hashBits))
     }
 
     /// Takes in a position, higher than all before.
@@ -49,10 +59,13 @@ final class MatchTrees {
         _ plain: UnsafePointer<UInt8>, _ at: Int, most: Int, lowest: Int, found: UnsafeMutablePointer<UInt32>
     ) -> Int {
         let scan = plain + at
-        let value = UInt32(scan[0]) | UInt32(scan[1]) &<< 8 | UInt32(scan[2]) &<< 16
-        let slot = Int((value &* 0x9E37_79B1) &>> UInt32(32 - Self.hashBits))
-        var candidate = Int(heads[slot])
+        let slot = Self.slot(scan)
+        var candidate = next == at ? nextRoot : Int(heads[slot])
         heads[slot] = Int32(truncatingIfNeeded: at)
+        if most > 3 {
+            next = at &+ 1
+            nextRoot = Int(heads[Self.slot(scan + 1)])
+        }
         let lowest = max(lowest, at &- Self.window &+ 1)
         var before = children + 2 &* (at & (Self.window &- 1))
         var behind = before + 1

@@ -44,7 +44,7 @@ enum ModelChoice: Equatable {
         case .go(let p) where p.level > 5: return 768 << 10
         case .klauspostLazy(let p) where p.level > 8: return 384 << 10
         case .libdeflate(let p) where p.level > 7: return 512 << 10
-        case .optimal: return 512 << 10
+        case .optimal: return 384 << 10
         default: return DeflateAnalyzer.segmentTarget
         }
     }

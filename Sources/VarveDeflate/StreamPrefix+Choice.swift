@@ -218,7 +218,7 @@ extension StreamPrefix {
             trial.model = .optimal(.init(depth: depth))
             if !take(trial) { break }
         }
-        for tree in TreeKind.allCases.dropFirst() {
+        for tree in [TreeKind.go, .libdeflate] {
             var trial = best
             trial.tree = tree
             _ = take(trial)
