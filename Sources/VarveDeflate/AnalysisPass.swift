@@ -43,7 +43,10 @@ struct AnalysisPass {
         plan.parameters = [parameters]
         walk = parameters.model.makeWalk(parameters)
         // Where no model fitted the beginning, one will hardly fit later.
-        if case .generic = parameters.model { nextChoice = 8 }
+        switch parameters.model {
+        case .generic, .optimal: nextChoice = 8
+        default: break
+        }
     }
 
     mutating func run(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> DeflateAnalyzer.Result {

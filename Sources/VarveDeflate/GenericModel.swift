@@ -11,6 +11,8 @@ final class GenericModel: TokenModel {
         var depth = 128
     }
 
+    static var describesTokens: Bool { true }
+
     private static let window = 32768
     private let parameters: Parameters
     private let head: UnsafeMutablePointer<Int32>

@@ -6,6 +6,7 @@
 final class HeaderCoder {
     private let builder = TreeBuilder()
     private let probabilities = Probabilities(count: 1024)
+    private let ahead = QuickProbabilities(count: 3 * 16 * 3 * 5 * 16)
     private let predicted: UnsafeMutablePointer<UInt8>
     private let counts: UnsafeMutablePointer<Int32>
 
@@ -25,6 +26,7 @@ final class HeaderCoder {
     /// Back to the state at the start of a segment.
     func reset() {
         probabilities.reset()
+        ahead.reset()
         for index in 0..<8 { probabilities.base[index] = 62000 }
     }
 
@@ -35,8 +37,32 @@ final class HeaderCoder {
         distanceCounts: UnsafeMutablePointer<Int32>
     ) -> DynamicHeader {
         var header = known ?? DynamicHeader()
+        codeCounts(&coder, &header, kind, literalCounts, distanceCounts)
+        codeLengths(&coder, &header)
+        codeOperations(&coder, &header, kind)
+        codeLengthCode(&coder, &header, kind)
+        return header
+    }
+
+    /// Codes a header by counts that are only guessed, so that hardly any header is quite as predicted.
+    func codeAhead<C: BinaryCoder>(
+        _ coder: inout C, _ known: DynamicHeader?, kind: TreeKind, literalCounts: UnsafePointer<Int32>,
+        distanceCounts: UnsafeMutablePointer<Int32>
+    ) -> DynamicHeader {
+        var header = known ?? DynamicHeader()
+        codeCounts(&coder, &header, kind, literalCounts, distanceCounts)
+        codeLengthsAhead(&coder, &header, literalCounts)
+        codeOperations(&coder, &header, kind)
+        codeLengthCode(&coder, &header, kind)
+        return header
+    }
+
+    /// Codes how many lengths there are; leaves the predicted ones at 0 (literals and lengths) and at 320 (distances).
+    private func codeCounts<C: BinaryCoder>(
+        _ coder: inout C, _ header: inout DynamicHeader, _ kind: TreeKind, _ literalCounts: UnsafePointer<Int32>,
+        _ distanceCounts: UnsafeMutablePointer<Int32>
+    ) {
         let p = probabilities.base
-        // The lengths: predicted literal codes at 0, distance codes at 320.
         (predicted).update(repeating: 0, count: 640)
         let literalGuess = max(builder.build(kind, literalCounts, 286, maxBits: kind.literalBits, into: predicted), 257)
         var any = false
@@ -53,10 +79,35 @@ final class HeaderCoder {
         } else {
             header.distanceCount = 1 + coder.raw(5, header.distanceCount - 1)
         }
-        codeLengths(&coder, &header)
-        codeOperations(&coder, &header, kind)
-        codeLengthCode(&coder, &header, kind)
-        return header
+    }
+
+    /// Codes each length in the context of the one predicted, of how well the counts say it, and of whether the last one
+    /// that was predicted was longer or shorter.
+    private func codeLengthsAhead<C: BinaryCoder>(
+        _ coder: inout C, _ header: inout DynamicHeader, _ literalCounts: UnsafePointer<Int32>
+    ) {
+        let total = header.literalCount + header.distanceCount
+        if !C.isWriting { header.lengths = [UInt8](repeating: 0, count: total) }
+        var error = 0
+        for index in 0..<total {
+            let isDistance = index >= header.literalCount
+            let symbol = isDistance ? index - header.literalCount : index
+            let guess = Int(isDistance ? predicted[320 + symbol] : predicted[symbol])
+            var set = 2
+            var sure = 0
+            if !isDistance {
+                let count = symbol < 286 ? literalCounts[symbol] : 0
+                set = symbol > 256 ? 1 : 0
+                sure = Int(min(count, 3)) + (count > 20 ? 1 : 0)
+            } else if symbol == 0 {
+                error = 0
+            }
+            let sign = error < 0 ? 0 : (error > 0 ? 2 : 1)
+            let context = (((set * 16 + guess) * 3 + sign) * 5 + sure) * 16
+            let value = ahead.tree(coder: &coder, context, bits: 4, Int(header.lengths[index]))
+            header.lengths[index] = UInt8(value)
+            error = value == 0 || guess == 0 ? error : value - guess
+        }
     }
 
     private func codeLengths<C: BinaryCoder>(_ coder: inout C, _ header: inout DynamicHeader) {

@@ -12,6 +12,7 @@ enum ModelChoice: Equatable {
     case libdeflate(LibdeflateModel.Parameters)
     case igzip(IgzipModel.Parameters)
     case zlibNG(ZlibNGModel.Parameters)
+    case optimal(OptimalModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -23,7 +24,7 @@ enum ModelChoice: Equatable {
 
     var runUp: RunUp {
         switch self {
-        case .generic: return .history
+        case .generic, .optimal: return .history
         case .chain(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
         case .go(let p): return p.level > 3 ? .history : .tokens(98_304, text: 0)
         case .klauspost(let p) where p.level == 0: return .tokens(0, text: KlauspostModel.statelessText)
@@ -46,6 +47,7 @@ enum ModelChoice: Equatable {
         case .go(let p) where p.level > 5: return 768 << 10
         case .klauspostLazy(let p) where p.level > 8: return 384 << 10
         case .libdeflate(let p) where p.level > 7: return 512 << 10
+        case .optimal: return 384 << 10
         default: return DeflateAnalyzer.segmentTarget
         }
     }
@@ -69,6 +71,7 @@ enum ModelChoice: Equatable {
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         case .libdeflate(let p): return [9, p.level, 0]
         case .igzip(let p): return [10, p.level, 0]
+        case .optimal(let p): return [11, p.depth, 0]
         case .zlibNG(let p):
             let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (15 - p.windowBits) << 2
             return [7, p.level, flags | p.chunk << 5]
@@ -107,6 +110,9 @@ enum ModelChoice: Equatable {
         case 10:
             guard (0...2).contains(raw[1]) else { return nil }
             self = .igzip(.init(level: raw[1]))
+        case 11:
+            guard (1...OptimalModel.Parameters.depthMax).contains(raw[1]) else { return nil }
+            self = .optimal(.init(depth: raw[1]))
         case 7:
             let chunk = raw[2] >> 5
             let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
@@ -147,6 +153,7 @@ enum ModelChoice: Equatable {
             }
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateModel(p)))
         case .igzip(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
+        case .optimal(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: OptimalModel(p)))
         case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }
     }
@@ -181,6 +188,7 @@ enum ModelChoice: Equatable {
             }
         case .klauspost(let p) where p.level == 0:
             return "klauspost-stateless" + (p.era == .before1_14 ? "-1.13" : "")
+        case .optimal(let p): return "optimal-\(p.depth)"
         case .klauspost(let p):
             switch p.era {
             case .since1_15_11: return "klauspost-\(p.level)" + (p.level == 4 ? "-1.17" : "")

@@ -31,6 +31,9 @@ extension SegmentWalk {
         let tokensFrom = tape.index
         var headerTokens = -1
         let isEmpty = coder.bit(p + 59, block?.tokenCount == 0 ? 1 : 0) == 1
+        if Model.plansAhead && !isEmpty {
+            return codePlanned(&coder, &tape, block, kind, plainOrigin, sink, ends: ends)
+        }
         var piece = 0
         while !isEmpty {
             codeInputEnd(&coder)

@@ -59,7 +59,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         nothing.deallocate()
     }
 
-    var sparse: Bool { !(model is GenericModel) }
+    var sparse: Bool { !Model.describesTokens }
 
     func start(_ plain: UnsafePointer<UInt8>, _ geometry: SegmentGeometry) {
         self.plain = plain
@@ -68,7 +68,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         // Element kinds, literal-only, as-rule, continues, final, padding: nearly always the usual.
         tapeProbabilities.reset()
         headers.reset()
-        (model as? GenericModel)?.resetProbabilities()
+        model.resetProbabilities()
         at = geometry.start
         inputEnd = -1
         memberStart = nil

@@ -188,7 +188,16 @@ extension StreamPrefix {
         // Not convincing: see what the generic predictor makes of it.
         if bestCost > compressedBytes / 400 {
             let generic = bestGeneric()
-            if cost(generic, sample, most: bestCost).bytes < bestCost { best = generic }
+            let found = cost(generic, sample, most: bestCost).bytes
+            if found < bestCost {
+                bestCost = found
+                best = generic
+            }
+        }
+        // Dear all the same: it may come from an encoder that looks for the cheapest way.
+        if bestCost > compressed(sample) / 40 {
+            let optimal = bestOptimal()
+            if cost(optimal, sample, most: bestCost).bytes < bestCost { best = optimal }
         }
         return best
     }
@@ -210,6 +219,33 @@ extension StreamPrefix {
         let order = result.indices.sorted { (result[$0].cost.bytes, $0) < (result[$1].cost.bytes, $1) }
         return order.map { result[$0] }.filter { $0.cost.bytes <= least + least / 3 + 64 }
     }
+
+    /// The depth and the builder that describe the short look best, by the model for encoders with the cheapest way.
+    private func bestOptimal() -> StreamParameters {
+        var best = StreamParameters(model: .optimal(.init(depth: Self.depths[0])), rule: .none)
+        var bestCost = cost(best, glance).bytes
+        func take(_ trial: StreamParameters) -> Bool {
+            let found = cost(trial, glance, most: bestCost).bytes
+            if found >= bestCost { return false }
+            bestCost = found
+            best = trial
+            return true
+        }
+        for depth in Self.depths.dropFirst() {
+            var trial = best
+            trial.model = .optimal(.init(depth: depth))
+            if !take(trial) { break }
+        }
+        for tree in [TreeKind.go, .libdeflate] {
+            var trial = best
+            trial.tree = tree
+            _ = take(trial)
+        }
+        return best
+    }
+
+    /// Places that such encoders look at for a position.
+    private static let depths = [512, 128, 48, 24]
 
     private func bestGeneric() -> StreamParameters {
         var parameters = StreamParameters()

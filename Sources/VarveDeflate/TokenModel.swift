@@ -27,11 +27,35 @@ protocol TokenModel: AnyObject {
 
     /// Told where a block really ends, before the next one's first token.
     func endBlock()
+
+    /// Whether the model describes every token itself; else departures from its proposals are described.
+    static var describesTokens: Bool { get }
+
+    /// Forgets what it learned of its descriptions: at the start of each segment.
+    func resetProbabilities()
+
+    /// Whether the model wants to know a block's end and codes before its tokens.
+    static var plansAhead: Bool { get }
+
+    /// Told where the block ends that begins at ``position``, and where text ends for the search, at least there.
+    func beginBlock(end: Int, inputEnd: Int)
+
+    /// Guesses the symbol counts of the block begun: 288 of literals and lengths, 32 of distances.
+    func guessCounts(literals: UnsafeMutablePointer<Int32>, distances: UnsafeMutablePointer<Int32>)
+
+    /// Told the code lengths of the block begun: those of literals and lengths, then those of distances.
+    func useCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int)
 }
 
 extension TokenModel {
     var isBetweenBlocks: Bool { false }
     func endBlock() {}
+    static var describesTokens: Bool { false }
+    func resetProbabilities() {}
+    static var plansAhead: Bool { false }
+    func beginBlock(end: Int, inputEnd: Int) {}
+    func guessCounts(literals: UnsafeMutablePointer<Int32>, distances: UnsafeMutablePointer<Int32>) {}
+    func useCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int) {}
 }
 
 /// Where an encoder ends blocks. Raw values are part of the plan format.

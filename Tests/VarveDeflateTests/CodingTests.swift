@@ -84,6 +84,7 @@ struct CodingTests {
             StreamParameters(model: .klauspostLazy(.init(level: 7, era: .since1_15_15)), rule: .pieces(32768), tree: .go),
             StreamParameters(model: .libdeflate(.init(level: 9)), rule: .model, tree: .libdeflateOld),
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
+            StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),
         ]
         plan.compressedCount = 300
         plan.plainCount = 5_000_000

@@ -103,6 +103,16 @@ struct DeflateAnalyzerTests {
         #expect(decoded.segments.last?.tokensCount == 0)
     }
 
+    @Test(
+        "encoders that look for the cheapest way are described by how far from it they are, for a few percent",
+        arguments: ["zopfli-5.gz", "7z-5.gz", "libdeflate-12.gz", "long-7z-9.gz"])
+    func cheapestWay(_ name: String) throws {
+        let bytes = try Fixtures.bytes(name)
+        let (plan, _, summary) = try take(bytes)
+        #expect(summary.encoder.hasPrefix("optimal-"))
+        #expect(plan.count * 100 < bytes.count * 5)
+    }
+
     @Test("input in small pieces gives the same plan")
     func smallPieces() throws {
         let bytes = try Fixtures.bytes("long-pgzip.gz")
@@ -113,7 +123,7 @@ struct DeflateAnalyzerTests {
         "segments can be made alone, in any order",
         arguments: [
             "long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz", "long-libdeflate-7.gz",
-            "long-zlib-ng-1.gz",
+            "long-zlib-ng-1.gz", "long-7z-9.gz",
         ])
     func segments(_ name: String) throws {
         let bytes = try Fixtures.bytes(name)

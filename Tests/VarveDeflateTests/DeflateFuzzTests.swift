@@ -85,6 +85,8 @@ struct DeflateFuzzTests {
         StreamParameters(
             model: .libdeflate(.init(level: 8)), rule: .model, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
         StreamParameters(model: .igzip(.init(level: 1)), rule: .model, tree: .igzip),
+        StreamParameters(
+            model: .optimal(.init(depth: 9)), rule: .none, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
     ]
 
     @Test("10,000 damaged files: the decoder refuses or goes through, nothing else")

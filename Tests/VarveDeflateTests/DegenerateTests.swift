@@ -133,6 +133,7 @@ struct DegenerateTests {
             ZlibNGModel(.init(level: 6, chunk: 7)), ChainModel(.init(level: 9, descendant: .ngJumping)),
             ChainModel(.init(level: 6, descendant: .chromium)), LibdeflateFastModel(),
             LibdeflateModel(.init(level: 2)), LibdeflateModel(.init(level: 9)), IgzipModel(.init(level: 2)),
+            OptimalModel(.init(depth: 9)),
         ]
         for model in models {
             var tokens = [UInt32](repeating: 0, count: 1 << 10)

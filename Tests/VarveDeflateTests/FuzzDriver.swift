@@ -146,7 +146,7 @@ struct FuzzDriver {
         let small = Int.random(in: 1...300, using: &random)
         func level(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let model: ModelChoice
-        switch random.next() % 13 {
+        switch random.next() % 14 {
         case 0: model = .generic(.init(hashBytes: 3 + level(0...1), depth: level(1...40)))
         case 1, 2:
             let strategies: [ChainModel.Strategy] = [.usual, .usual, .filtered, .runs]
@@ -156,6 +156,7 @@ struct FuzzDriver {
                     strategy: strategies[level(0...3)]))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
+        case 13: model = .optimal(.init(depth: level(1...40)))
         case 12: model = .igzip(.init(level: level(0...2)))
         case 10, 11:
             if level(0...3) == 0 {
@@ -190,7 +191,7 @@ struct FuzzDriver {
         // Some models take text piece by piece, some do not; the generic one does not care.
         switch model {
         case .klauspost, .goFast: if !result.rule.countsPlain { result.rule = .plain(65535) }
-        case .generic: break
+        case .generic, .optimal: break
         case .libdeflate, .igzip: if result.rule.countsPlain { result.rule = .model }
         default: if result.rule.countsPlain { result.rule = .tokens(small) }
         }
