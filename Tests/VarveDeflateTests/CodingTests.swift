@@ -81,7 +81,8 @@ struct CodingTests {
             StreamParameters(
                 model: .chain(.init(level: 9, memLevel: 9, gnu: false)), rule: .gnu(32767, looks: true, ahead: 1),
                 tree: .go, unitSize: 131_072, unitDictionary: 0),
-            StreamParameters(model: .klauspostLazy(.init(level: 7, era: .since1_15_15)), rule: .pieces(32768), tree: .go),
+            StreamParameters(
+                model: .klauspostLazy(.init(level: 7, era: .since1_15_15)), rule: .pieces(32768), tree: .go),
             StreamParameters(model: .libdeflate(.init(level: 9)), rule: .model, tree: .libdeflateOld),
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
             StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),
