@@ -9,9 +9,11 @@ extension KlauspostModel {
             return Int(((value &<< 24) &* 889_523_592_379) &>> (64 &- bits))
         }
         let word = UInt32(truncatingIfNeeded: value)
-        if parameters.level == 1 { return Int((word &* 0x1e35_a7bd) &>> 17) }
+        if parameters.level == 1 { return Int((word &* 0x1e35_a7bd) &>> UInt32(truncatingIfNeeded: 32 &- bits)) }
         return Int((word &* 2_654_435_761) &>> UInt32(truncatingIfNeeded: 32 &- bits))
     }
+
+    private var hasLargeTables: Bool { parameters.era == .before1_10_2 }
 
     /// Bytes that must follow for the first position after a piece's last match to be indexed.
     private var indexMargin: Int { isOld ? 4 : 8 }
@@ -20,6 +22,7 @@ extension KlauspostModel {
     func encode1<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
         let limit = end &- Self.margin
         let table = self.table
+        let bits: UInt64 = hasLargeTables ? 16 : 15
         let floor = self.floor
         var emitted = from
         var s = from
@@ -28,13 +31,13 @@ extension KlauspostModel {
             var nextS = s
             var t = 0
             while true {
-                var slot = hashFast(cv, 15)
+                var slot = hashFast(cv, bits)
                 t = Int(table[slot])
                 nextS = s &+ 2 &+ (s &- emitted) &>> 5
                 if nextS > limit { break scan }
                 var now = load64(nextS)
                 table[slot] = Int32(truncatingIfNeeded: s)
-                slot = hashFast(now, 15)
+                slot = hashFast(now, bits)
                 if reachable(s, t) && load32(t) == UInt32(truncatingIfNeeded: cv) {
                     table[slot] = Int32(truncatingIfNeeded: nextS)
                     break
@@ -70,13 +73,13 @@ extension KlauspostModel {
                 s = emitted
                 if nextS >= s { s = nextS &+ 1 }
                 if s >= limit {
-                    if s &+ l &+ indexMargin < end { table[hashFast(load64(s), 15)] = Int32(truncatingIfNeeded: s) }
+                    if s &+ l &+ indexMargin < end { table[hashFast(load64(s), bits)] = Int32(truncatingIfNeeded: s) }
                     break scan
                 }
                 var x = load64(s &- 2)
-                table[hashFast(x, 15)] = Int32(truncatingIfNeeded: s &- 2)
+                table[hashFast(x, bits)] = Int32(truncatingIfNeeded: s &- 2)
                 x &>>= 16
-                let slot = hashFast(x, 15)
+                let slot = hashFast(x, bits)
                 t = Int(table[slot])
                 table[slot] = Int32(truncatingIfNeeded: s)
                 if !reachableAll(s, t) || load32(t) != UInt32(truncatingIfNeeded: x) {
@@ -98,7 +101,8 @@ extension KlauspostModel {
     /// Level 2: as level 1 with a larger table and some of each match's positions in it.
     func encode2<O: TokenOracle>(_ oracle: inout O, _ from: Int, _ end: Int) {
         let limit = end &- Self.margin
-        let table = self.table
+        let table = hasLargeTables ? longTable : self.table
+        let bits: UInt64 = hasLargeTables ? 18 : 17
         let floor = self.floor
         var emitted = from
         var s = from
@@ -107,14 +111,14 @@ extension KlauspostModel {
             var nextS = s
             var t = 0
             while true {
-                var slot = hashFast(cv, 17)
+                var slot = hashFast(cv, bits)
                 s = nextS
                 nextS = s &+ 2 &+ (s &- emitted) &>> 5
                 if nextS > limit { break scan }
                 t = Int(table[slot])
                 var now = load64(nextS)
                 table[slot] = Int32(truncatingIfNeeded: s)
-                slot = hashFast(now, 17)
+                slot = hashFast(now, bits)
                 if reachable(s, t) && load32(t) == UInt32(truncatingIfNeeded: cv) {
                     table[slot] = Int32(truncatingIfNeeded: nextS)
                     break
@@ -145,21 +149,21 @@ extension KlauspostModel {
                 s = emitted
                 if nextS >= s { s = nextS &+ 1 }
                 if s >= limit {
-                    if s &+ l &+ indexMargin < end { table[hashFast(load64(s), 17)] = Int32(truncatingIfNeeded: s) }
+                    if s &+ l &+ indexMargin < end { table[hashFast(load64(s), bits)] = Int32(truncatingIfNeeded: s) }
                     break scan
                 }
                 var i = s &- l &+ 2
                 while i < s &- 5 {
                     let x = load64(i)
-                    table[hashFast(x, 17)] = Int32(truncatingIfNeeded: i)
-                    table[hashFast(x &>> 16, 17)] = Int32(truncatingIfNeeded: i &+ 2)
-                    table[hashFast(x &>> 32, 17)] = Int32(truncatingIfNeeded: i &+ 4)
+                    table[hashFast(x, bits)] = Int32(truncatingIfNeeded: i)
+                    table[hashFast(x &>> 16, bits)] = Int32(truncatingIfNeeded: i &+ 2)
+                    table[hashFast(x &>> 32, bits)] = Int32(truncatingIfNeeded: i &+ 4)
                     i &+= 7
                 }
                 let x = load64(s &- 2)
-                table[hashFast(x, 17)] = Int32(truncatingIfNeeded: s &- 2)
-                table[hashFast(x &>> 8, 17)] = Int32(truncatingIfNeeded: s &- 1)
-                let slot = hashFast(x &>> 16, 17)
+                table[hashFast(x, bits)] = Int32(truncatingIfNeeded: s &- 2)
+                table[hashFast(x &>> 8, bits)] = Int32(truncatingIfNeeded: s &- 1)
+                let slot = hashFast(x &>> 16, bits)
                 t = Int(table[slot])
                 table[slot] = Int32(truncatingIfNeeded: s)
                 if !reachableAll(s, t) || load32(t) != UInt32(truncatingIfNeeded: x &>> 16) {

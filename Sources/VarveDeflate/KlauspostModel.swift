@@ -13,12 +13,27 @@ final class KlauspostModel: TokenModel {
         case before1_15_10 = 0
         /// From 1.15.11 on; since 1.18.4 also Go 1.27's (the difference there is in where blocks end, which plans hold).
         case since1_15_11 = 1
-        /// Up to 1.13: long matches are cut at 255 bytes.
-        case before1_14 = 2
+        /// Up to 1.14: long matches are cut at 255 bytes.
+        case before1_15 = 2
         /// Up to 1.11: also no look at a match's end.
         case before1_12 = 3
         /// Level 4 from 1.18.0 on, and in Go 1.27: one of two lengths that it compares is that of a match with another place.
         case since1_18 = 4
+        /// Level 3 up to 1.14.2.
+        case before1_14_3 = 5
+        /// Levels 1-3 up to 1.10.1: larger tables.
+        case before1_10_2 = 6
+
+        /// Whether the era says anything of a level.
+        func has(_ level: Int) -> Bool {
+            switch self {
+            case .since1_15_11, .before1_15: return (0...6).contains(level)
+            case .before1_15_10, .before1_12: return (1...6).contains(level)
+            case .since1_18: return level == 4
+            case .before1_14_3: return level == 3
+            case .before1_10_2: return (1...3).contains(level)
+            }
+        }
     }
 
     struct Parameters: Equatable {
@@ -68,7 +83,10 @@ final class KlauspostModel: TokenModel {
         knowsMemory = parameters.era == .since1_18
         skipBeginning = isOld ? 0 : 2
         looksAtEnd = parameters.era != .before1_12
-        cutsShort = parameters.era == .before1_14 || parameters.era == .before1_12
+        switch parameters.era {
+        case .before1_15_10, .since1_15_11, .since1_18: cutsShort = false
+        case .before1_15, .before1_14_3, .before1_12, .before1_10_2: cutsShort = true
+        }
         table = .allocate(capacity: Self.tableCount * 4)
         table.initialize(repeating: Self.never, count: Self.tableCount * 4)
         longTable = .allocate(capacity: Self.longCount)
@@ -101,7 +119,9 @@ final class KlauspostModel: TokenModel {
     }
 
     private func clear() {
-        table.update(repeating: Self.never, count: parameters.level == 2 ? Self.tableCount * 4 : Self.tableCount)
+        let isLarge = parameters.level == 2 || parameters.era == .before1_10_2
+        let usedCount = isLarge ? Self.tableCount * 4 : Self.tableCount
+        table.update(repeating: Self.never, count: usedCount)
         longTable.update(repeating: Self.never, count: Self.longCount)
     }
 
@@ -132,6 +152,8 @@ final class KlauspostModel: TokenModel {
         switch parameters.level {
         case 1: encode1(&oracle, from, end)
         case 2: encode2(&oracle, from, end)
+        case 3 where parameters.era == .before1_14_3 || parameters.era == .before1_10_2:
+            encode3Early(&oracle, from, end)
         case 3: encode3(&oracle, from, end)
         case 4: encode4(&oracle, from, end)
         case 6: encode6(&oracle, from, end)

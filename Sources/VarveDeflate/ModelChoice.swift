@@ -96,9 +96,7 @@ enum ModelChoice: Equatable {
             guard (2...9).contains(raw[1]) else { return nil }
             self = .go(.init(level: raw[1]))
         case 4:
-            guard (0...6).contains(raw[1]), let era = KlauspostModel.Era(rawValue: raw[2]),
-                era != .since1_18 || raw[1] == 4, raw[1] > 0 || era == .since1_15_11 || era == .before1_14
-            else { return nil }
+            guard let era = KlauspostModel.Era(rawValue: raw[2]), era.has(raw[1]) else { return nil }
             self = .klauspost(.init(level: raw[1], era: era))
         case 5: self = .goFast
         case 6:
@@ -187,15 +185,17 @@ enum ModelChoice: Equatable {
             case .since1_14_2: return "klauspost-\(p.level)-old"
             }
         case .klauspost(let p) where p.level == 0:
-            return "klauspost-stateless" + (p.era == .before1_14 ? "-1.13" : "")
+            return "klauspost-stateless" + (p.era == .before1_15 ? "-1.14" : "")
         case .optimal(let p): return "optimal-\(p.depth)"
         case .klauspost(let p):
             switch p.era {
             case .since1_15_11: return "klauspost-\(p.level)" + (p.level == 4 ? "-1.17" : "")
             case .since1_18: return "klauspost-\(p.level)"
             case .before1_15_10: return "klauspost-\(p.level)-old"
-            case .before1_14: return "klauspost-\(p.level)-1.13"
+            case .before1_15: return "klauspost-\(p.level)-1.14"
             case .before1_12: return "klauspost-\(p.level)-1.11"
+            case .before1_14_3: return "klauspost-3-1.13"
+            case .before1_10_2: return "klauspost-\(p.level)-1.10"
             }
         case .zlibNG(let p):
             let era = p.before2_1 ? "-2.0" : (p.hash == .castagnoli ? "-2.1" : "")

@@ -59,8 +59,8 @@ extension StreamPrefix {
 
     private static func commonMeasure(_ a: Int, _ b: Int) -> Int { b == 0 ? a : commonMeasure(b, a % b) }
 
-    /// Whether blocks end after pieces of some sizes, or where the input does.
-    private func looksPieced(_ fits: (Int) -> Bool, least: Int) -> Bool {
+    /// Whether blocks end after pieces of some sizes or where the input does, and whether any ends elsewhere than there.
+    private func looksPieced(_ fits: (Int) -> Bool) -> (isSo: Bool, shows: Bool) {
         var pieced = 0
         var other = 0
         // Whether input ends behind the last one was not seen.
@@ -72,7 +72,7 @@ extension StreamPrefix {
                 other += 1
             }
         }
-        return pieced >= least && other <= pieced / 8
+        return (other <= pieced / 8, pieced > 0)
     }
 
     /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
@@ -171,17 +171,20 @@ extension StreamPrefix {
         result.append([StreamParameters(model: .zlibNG(level: 9, hash: .multiplied), rule: tokenRule, tree: .zlib)])
         if common == 16384 { result = [go] + zlib + [lazy] }
         if common > 0 && common % 32768 == 0 { result = [lazy] + zlib + [go] }
-        let isPieced = looksPieced({ $0 % 65_535 == 0 }, least: 0)
+        let isPieced = looksPieced({ $0 % 65_535 == 0 }).isSo
         if isPieced {
             result.insert(
                 piecedFamily(Self.ordered([5, 6, 1, 4, 3, 2], first: hints.level ?? (hints.isKlauspost ? 5 : 6))), at: 0
             )
         }
-        let isStateless = looksPieced(KlauspostModel.areStatelessPieces, least: 1)
+        let stateless = looksPieced(KlauspostModel.areStatelessPieces)
+        let isStateless = stateless.isSo && stateless.shows
         if isStateless { result.insert(statelessFamily(), at: isPieced ? 1 : 0) }
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
         for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
+        // Each call in a block of its own: it could be anybody's, but for the marker after the last one.
+        if stateless.isSo && !isStateless && endings.count > 1 { result.append(statelessFamily()) }
         return result
     }
 
@@ -228,15 +231,17 @@ extension StreamPrefix {
             if level == 1 { result.append(set(.goFast)) }
         }
         for level in levels {
-            result.append(set(.klauspost(.init(level: level, era: .before1_14))))
+            result.append(set(.klauspost(.init(level: level, era: .before1_15))))
             if level > 4 { result.append(set(.klauspost(.init(level: level, era: .before1_12)))) }
+            if level == 3 { result.append(set(.klauspost(.init(level: 3, era: .before1_14_3)))) }
+            if level < 4 { result.append(set(.klauspost(.init(level: level, era: .before1_10_2)))) }
         }
         return result
     }
 
     /// klauspost's encoder without state, which begins anew after each call.
     private func statelessFamily() -> [StreamParameters] {
-        [.since1_15_11, .before1_14].map {
+        [.since1_15_11, .before1_15].map {
             StreamParameters(
                 model: .klauspost(.init(level: 0, era: $0)), rule: KlauspostModel.statelessRule, tree: .go,
                 unitDictionary: 0)

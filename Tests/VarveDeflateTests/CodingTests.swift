@@ -83,6 +83,9 @@ struct CodingTests {
                 tree: .go, unitSize: 131_072, unitDictionary: 0),
             StreamParameters(
                 model: .klauspostLazy(.init(level: 7, era: .since1_15_15)), rule: .pieces(32768), tree: .go),
+            StreamParameters(
+                model: .klauspost(.init(level: 0)), rule: KlauspostModel.statelessRule, tree: .go, unitSize: 32768,
+                unitDictionary: 0),
             StreamParameters(model: .libdeflate(.init(level: 9)), rule: .model, tree: .libdeflateOld),
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
             StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),

@@ -43,6 +43,11 @@ struct DeflateAnalyzerTests {
             ("klauspost-level5.gz", "klauspost-5"), ("klauspost-level6.gz", "klauspost-6"),
             ("klauspost-old-level5.gz", "klauspost-5-old"), ("long-go1.26.gz", "go1.26-6"),
             ("long-klauspost.gz", "klauspost-5"), ("long-pgzip.gz", "klauspost-5"),
+            ("klauspost-level4-1.17.gz", "klauspost-4-1.17"), ("long-klauspost-level4.gz", "klauspost-4"),
+            ("long-pgzip-level4.gz", "klauspost-4"), ("klauspost-old-level7.gz", "klauspost-7-old"),
+            ("klauspost-old-level8.gz", "klauspost-8-old"), ("klauspost-old-level9.gz", "klauspost-9-old"),
+            ("klauspost-1.13-level3.gz", "klauspost-3-1.13"), ("klauspost-1.10-level1.gz", "klauspost-1-1.10"),
+            ("klauspost-1.10-level3.gz", "klauspost-3-1.10"),
             ("libdeflate-1.gz", "libdeflate-1"), ("libdeflate-3.gz", "libdeflate-3"),
             ("libdeflate-6.gz", "libdeflate-6"), ("libdeflate-9.gz", "libdeflate-9"),
             ("long-libdeflate-7.gz", "libdeflate-7"), ("igzip-1.gz", "igzip-1"), ("igzip-2.gz", "igzip-2"),
@@ -113,6 +118,21 @@ struct DeflateAnalyzerTests {
         #expect(plan.count * 100 < bytes.count * 5)
     }
 
+    @Test("klauspost's encoder without state is known, whatever it was given at a time")
+    func stateless() throws {
+        for (name, encoder) in [
+            ("long-klauspost-stateless.gz", "klauspost-stateless"),
+            ("klauspost-1.13-stateless.gz", "klauspost-stateless-1.14"),
+            ("klauspost-stateless-by5000.gz", "klauspost-stateless"),
+        ] {
+            let bytes = try Fixtures.bytes(name)
+            let (plan, _, summary) = try take(bytes)
+            #expect(summary.encoder == encoder, "\(name)")
+            #expect(summary.corrections == 0, "\(name)")
+            #expect(plan.count < bytes.count / 40, "\(name)")
+        }
+    }
+
     @Test("input in small pieces gives the same plan")
     func smallPieces() throws {
         let bytes = try Fixtures.bytes("long-pgzip.gz")
@@ -122,7 +142,8 @@ struct DeflateAnalyzerTests {
     @Test(
         "segments can be made alone, in any order",
         arguments: [
-            "long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz", "long-libdeflate-7.gz",
+            "long-go1.26.gz", "long-klauspost.gz", "long-pgzip.gz", "long-klauspost-level4.gz", "long-pgzip-level4.gz",
+            "long-klauspost-stateless.gz", "long-libdeflate-7.gz",
             "long-zlib-ng-1.gz", "long-7z-9.gz",
         ])
     func segments(_ name: String) throws {

@@ -172,10 +172,12 @@ struct FuzzDriver {
             let eras: [KlauspostLazyModel.Era] = [.since1_18_1, .since1_15_15, .since1_14_2]
             model = .klauspostLazy(.init(level: level(7...9), era: eras[level(0...2)]))
         default:
-            let eras: [KlauspostModel.Era] = [.since1_15_11, .before1_15_10, .before1_14, .before1_12]
+            let eras: [KlauspostModel.Era] = [.since1_15_11, .before1_15_10, .before1_15, .before1_12]
             model =
-                switch level(0...5) {
+                switch level(0...7) {
                 case 0: .klauspost(.init(level: 4, era: .since1_18))
+                case 2: .klauspost(.init(level: 3, era: .before1_14_3))
+                case 3: .klauspost(.init(level: level(1...3), era: .before1_10_2))
                 case 1: .klauspost(.init(level: 0, era: eras[2 * level(0...1)]))
                 default: .klauspost(.init(level: level(1...6), era: eras[level(0...3)]))
                 }
