@@ -3,8 +3,9 @@
 
 /// One run over a file: decodes, cuts segments, describes each.
 struct AnalysisPass {
-    /// Text before a segment that is kept: the longest run-up, and what a model may have to know before that.
-    private static let kept = 800 << 10
+    /// Text before a segment that is kept: the longest run-up (eight pieces of 65535 bytes and part of one), and the 262140 bytes
+    /// that a model may have to know before that.
+    private static let kept = 896 << 10
 
     private let source: CompressedReader
     var scanner: StreamScanner
