@@ -87,10 +87,10 @@ struct GzipTests {
         await store.close()
     }
 
-    @Test("closing the store does not wait for a large layer to be settled; it waits for the next opening")
+    @Test("closing the store does not wait for a large layer to be settled: that waits for the next opening")
     func closing() async throws {
         var generator = SeededGenerator(seed: 33)
-        let layer = try gzip(tar((0..<40).map { ("f\($0)", generator.text(400_000)) }), level: 9)
+        let layer = try gzip(tar((0..<15).map { ("f\($0)", generator.text(400_000)) }))
         let fixture = StoreFixture()
         defer { fixture.remove() }
         let store = try await fixture.open { $0.settling = .background }
@@ -101,8 +101,6 @@ struct GzipTests {
         #expect(!blob.isSettled)
         #expect(blob.rawReason == "pending")
         #expect(try await again.bytes(of: digest) == layer)
-        try await again.settle(evict: true)
-        #expect(try await again.blob(digest, in: nil).isSettled)
         await again.close()
     }
 
