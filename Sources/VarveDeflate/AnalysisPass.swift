@@ -133,8 +133,9 @@ struct AnalysisPass {
             description = describe(0..<cut.index, segment, end: cut.plain)
         }
         guard let next else { return }
-        if walk.unrepresentable { throw DeflateError("block-structure") }
+        // What was given up on the way is not at the block's end either.
         if walk.gaveUp != nil { throw DeflateError("too-much-work") }
+        if walk.unrepresentable { throw DeflateError("block-structure") }
         try finishSegment(cut, next: next, description)
     }
 

@@ -126,19 +126,21 @@ extension StreamPrefix {
     /// A place within the first member at which the input was cut, with some of what follows: the first one with so much text
     /// before it that going on differs from beginning anew with a dictionary; else the last one.
     private func boundary() -> (plain: Int, elements: Range<Int>)? {
-        var found: (plain: Int, elements: Range<Int>)?
+        var marker: (plain: Int, index: Int)?
+        var found: (plain: Int, index: Int)?
         for (index, element) in elements.enumerated() {
             guard case .block(let block) = element else {
                 if index == 0 { continue }
                 break
             }
-            guard block.isMarker, block.plainStart > start else { continue }
-            let following = textElements(from: index + 1)
-            if following.isEmpty { break }
-            found = (block.plainStart, following)
-            if block.plainStart - start > 2 * 32768 { break }
+            // A marker counts once there is text behind it.
+            if block.plainCount > 0, let known = marker {
+                found = known
+                if known.plain - start > 2 * 32768 { break }
+            }
+            if block.isMarker, block.plainStart > start { marker = (block.plainStart, index) }
         }
-        return found
+        return found.map { ($0.plain, textElements(from: $0.index + 1)) }
     }
 
     /// Elements from `index` on with some text, all of one member; none if there is no text.
