@@ -20,6 +20,9 @@ BUILDFLAGS := --explicit-target-dependency-import-check error $(if $(JOBS),-j $(
 
 LINTED := Package.swift $(wildcard Sources Tests Benchmarks)
 
+# Tests, and nothing else, are built with the modules optimised that Package.swift says.
+test build-tests: export VARVE_OPTIMIZED_KERNELS := 1
+
 # Seconds of each coverage-guided run of `make fuzz`.
 FUZZ_SECONDS ?= 60
 

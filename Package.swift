@@ -13,10 +13,17 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// The modules whose work is arithmetic over every byte are optimised in debug builds too when
+/// `VARVE_OPTIMIZED_KERNELS` is set, as `make test` does: their tests take minutes otherwise. What traps still does.
+let kernels: [SwiftSetting] =
+    Context.environment["VARVE_OPTIMIZED_KERNELS"] == nil
+    ? strict
+    : strict + [.unsafeFlags(["-O", "-whole-module-optimization", "-num-threads", "2"], .when(configuration: .debug))]
+
 /// A module of the product. Dependencies point downwards only; `make test` builds with
 /// `--explicit-target-dependency-import-check error`, so an undeclared edge fails.
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func module(_ name: String, _ dependencies: [Target.Dependency], _ settings: [SwiftSetting] = strict) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -76,7 +83,7 @@ let package = Package(
         .target(name: "CVarveKernels", dependencies: ["COpenSSL"]),
 
         module("VarveModel", []),
-        module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"]),
+        module("VarveCodec", ["VarveModel", "CVarveKernels", "CZstd", "CZlib", "COpenSSL"], kernels),
         module("VarveIndex", ["VarveModel", "CVarveKernels", "CLMDB"]),
         module("VarveDrivers", ["VarveModel", "CVarveKernels", nioCore, nioPosix, concurrencyHelpers]),
         module(
@@ -98,8 +105,8 @@ let package = Package(
                 concurrencyHelpers, logging, lifecycle,
             ]),
         module("Varve", ["VarveModel", "VarveDrivers", "VarveEngine"]),
-        module("VarveDeflate", []),
-        module("VarveZstd", []),
+        module("VarveDeflate", [], kernels),
+        module("VarveZstd", [], kernels),
         .executableTarget(
             name: "varve",
             dependencies: [
