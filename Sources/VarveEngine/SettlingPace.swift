@@ -32,12 +32,15 @@ final class SettlingPace: @unchecked Sendable {  // for the one thread that sett
     private let isHurried: @Sendable () -> Bool
     private let isStopped: @Sendable () -> Bool
     private var last: (now: UInt64, others: UInt64)?
+    /// When others were last seen at work.
+    private var served: UInt64?
 
     /// Shorter pieces of work than this are not looked at.
     private static let measured: UInt64 = 5_000_000
     private static let nap: UInt64 = 10_000_000
-    /// Requests are over when nothing was served for so long.
-    private static let quiet: UInt64 = 100_000_000
+    /// Requests are over when nothing was served for so long. A registry in front of this one works between its requests,
+    /// and what it needs then is not to be taken from it either.
+    private static let quiet: UInt64 = 1_000_000_000
     /// Rest for each nanosecond of work.
     private static let restFactor: UInt64 = 9
     private static let restMax: UInt64 = 2_000_000_000
@@ -71,20 +74,20 @@ final class SettlingPace: @unchecked Sendable {  // for the one thread that sett
         let worked = now &- last.now
         guard worked >= Self.measured else { return }
         self.last = (now, others)
-        guard isBusy(others &- last.others, in: worked) else { return }
+        if isBusy(others &- last.others, in: worked) { served = now }
+        guard let served, now &- served < Self.quiet else { return }
         rest(for: min(worked &* Self.restFactor, Self.restMax))
     }
 
     private func rest(for time: UInt64) {
         guard var last else { return }
         let start = last.now
-        var busy = start
         while !isHurried() && !isStopped() {
             clock.sleep(Self.nap)
             let (now, others) = (clock.now(), self.others)
-            if isBusy(others &- last.others, in: now &- last.now) { busy = now }
+            if isBusy(others &- last.others, in: now &- last.now) { served = now }
             last = (now, others)
-            if now &- start >= time || now &- busy >= Self.quiet { break }
+            if now &- start >= time || now &- (served ?? start) >= Self.quiet { break }
         }
         self.last = last
     }
