@@ -66,13 +66,14 @@ struct AnalysisPass {
                 elements.append(element)
             }
             if let found = cut, end >= found.plain + DeflatePlan.lookahead, canJudge(found) {
-                try endSegment(at: found)
-                cut = nil
-                if let found = memberCut, found.plain <= segment.plainStart { memberCut = nil }
+                try endSegment(at: found, &cut, &memberCut)
             }
         }
-        if let found = cut { try endSegment(at: found) }
-        try endSegment(at: Cut(index: elements.count, plain: end, bit: scanner.reader.bitPosition), isLast: true)
+        while let found = cut { try endSegment(at: found, &cut, &memberCut) }
+        while !elements.isEmpty || plan.segments.isEmpty {
+            try endSegment(
+                at: Cut(index: elements.count, plain: end, bit: scanner.reader.bitPosition), isLast: true)
+        }
         plan.compressedCount = scanner.reader.bitPosition / 8
         plan.plainCount = end
         summary.compressedBytes = plan.compressedCount
@@ -84,6 +85,18 @@ struct AnalysisPass {
         return .plan(bytes, summary)
     }
 
+    /// Ends the segment in progress at the cut or before it, and follows the places that are left.
+    private mutating func endSegment(at found: Cut, _ cut: inout Cut?, _ memberCut: inout Cut?) throws {
+        let before = elements.count
+        try endSegment(at: found)
+        let gone = before - elements.count
+        // Another place will be found where the text is long enough; a member's beginning is worth going on to.
+        cut = found.beginsMember && gone > 0 && found.plain > segment.plainStart ? found : nil
+        cut?.index -= gone
+        memberCut?.index -= gone
+        if let found = memberCut, found.plain <= segment.plainStart { memberCut = nil }
+    }
+
     private func tooLarge(_ count: Int) -> Bool {
         count > 1024 + scanner.reader.bitPosition / 8 * DeflateAnalyzer.planPercentMax / 100
     }
@@ -93,9 +106,10 @@ struct AnalysisPass {
 
     /// Whether a segment ends before the block just read, or ends where the member began.
     private func cutBefore(_ block: DeflateBlock, _ memberCut: inout Cut?) -> Cut? {
-        let here = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
+        var here = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
         let length = block.plainStart - segment.plainStart
         if case .raw? = elements.last, length > 0 {
+            here.beginsMember = true
             memberCut = nil
             if length >= Self.memberMin { return here }
             memberCut = here
@@ -114,29 +128,52 @@ struct AnalysisPass {
         var index: Int
         var plain: Int
         var bit: Int
+        var beginsMember = false
     }
 
-    /// Ends the segment in progress at the cut, with another model if the one so far does badly; does nothing where the
-    /// model would not be in step behind the cut.
-    private mutating func endSegment(at cut: Cut, isLast: Bool = false) throws {
-        var next = isLast ? DeflatePlan.Segment() : restart(at: cut)
-        if next == nil { return }
-        var description = describe(0..<cut.index, segment, end: cut.plain)
-        let bytes = description.blocks.count + description.tokens.count
-        if walk.corrections > 0 && !alternatives.isEmpty && askAlternatives(cut, better: bytes) {
-            next = isLast ? next : restart(at: cut)
-            description = describe(0..<cut.index, segment, end: cut.plain)
+    /// The segment in progress up to a cut.
+    private struct Ended {
+        var cut: Cut
+        /// The next segment's beginning.
+        var next: DeflatePlan.Segment
+        var description: (blocks: [UInt8], tokens: [UInt8])
+        var byteCount: Int { description.blocks.count + description.tokens.count }
+    }
+
+    /// Describes the segment in progress up to the cut, or to a place before it where the way there is too much work for
+    /// one; nil if the model would not be in step behind the cut.
+    private func ended(at wanted: Cut, isLast: Bool) -> Ended? {
+        guard let next = isLast ? DeflatePlan.Segment() : restart(at: wanted) else { return nil }
+        let description = describe(
+            0..<wanted.index, segment, end: wanted.plain, segmentWork: parameters.model.segmentWork)
+        guard walk.elementCount < wanted.index, case .block(let block) = elements[walk.elementCount] else {
+            return Ended(cut: wanted, next: next, description: description)
         }
-        let compressed = cut.bit >> 3 - segmentBit >> 3
-        if isDear(description.blocks.count + description.tokens.count, compressed), chooseModel(cut, compressed) {
-            next = isLast ? next : restart(at: cut)
-            description = describe(0..<cut.index, segment, end: cut.plain)
+        // Models that end so can begin anywhere.
+        let cut = Cut(index: walk.elementCount, plain: block.plainStart, bit: block.bitStart)
+        guard let next = restart(at: cut) else { return nil }
+        return Ended(cut: cut, next: next, description: description)
+    }
+
+    /// Ends the segment in progress at the cut or before it, with another model if the one so far does badly; does nothing
+    /// where no model would be in step behind it.
+    private mutating func endSegment(at wanted: Cut, isLast: Bool = false) throws {
+        guard var found = ended(at: wanted, isLast: isLast) else { return }
+        if walk.corrections > 0 && !alternatives.isEmpty && askAlternatives(found.cut, better: found.byteCount) {
+            guard let better = ended(at: wanted, isLast: isLast) else { return }
+            found = better
         }
-        guard let next else { return }
+        // The choice is made by all that is there.
+        if isDear(found.byteCount, found.cut.bit >> 3 - segmentBit >> 3),
+            chooseModel(wanted, wanted.bit >> 3 - segmentBit >> 3)
+        {
+            guard let better = ended(at: wanted, isLast: isLast) else { return }
+            found = better
+        }
         // What was given up on the way is not at the block's end either.
         if walk.gaveUp != nil { throw DeflateError("too-much-work") }
         if walk.unrepresentable { throw DeflateError("block-structure") }
-        try finishSegment(cut, next: next, description)
+        try finishSegment(found.cut, next: found.next, found.description)
     }
 
     /// Writes the segment in progress down and goes on to the next.
@@ -174,7 +211,7 @@ struct AnalysisPass {
     /// Describes elements as a segment with the given start.
     func describe(
         _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int, by other: (any SegmentCoding)? = nil,
-        most: Int = .max
+        most: Int = .max, segmentWork: Int = .max
     ) -> (blocks: [UInt8], tokens: [UInt8]) {
         let plain = scanner.reader.plain
         let origin = plain.origin
@@ -185,7 +222,8 @@ struct AnalysisPass {
         return (other ?? walk).write(
             elements[range], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
             tokens: scanner.reader.tokens.base, endings: endings.map { $0 - origin }[...],
-            effort: Effort(bytesMax: most, stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent))
+            effort: Effort(
+                bytesMax: most, stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent, segmentWork: segmentWork))
     }
 
     /// Drops elements and their tokens.

@@ -4,7 +4,9 @@
 /// The bytes that, with the plain bytes, make a gzip file again. The format is specified in `Documentation.docc/Deflate.md`.
 struct DeflatePlan {
     static let magic: [UInt8] = [0x56, 0x44, 0x50]  // "VDP"
-    static let version: UInt8 = 3
+    static let version: UInt8 = 4
+    /// The oldest version that is read.
+    static let oldestVersion: UInt8 = 3
     /// No plan describes more plain bytes in one segment (a block cannot be divided).
     static let segmentPlainMax = 96 << 20
     static let segmentCompressedMax = 128 << 20
@@ -51,19 +53,13 @@ struct DeflatePlan {
             Self.put(&body, set.unitSize)
             Self.put(&body, set.unitDictionary + 1)
         }
+        var coder = BinaryEncoder()
+        var table = SegmentTable(severalSets: parameters.count > 1)
+        for segment in segments { _ = table.code(&coder, segment) }
+        let coded = coder.finish()
         Self.put(&body, segments.count)
-        for segment in segments {
-            Self.put(&body, segment.plainCount)
-            Self.put(&body, segment.compressedCount)
-            body.append(UInt8(segment.phase))
-            body.append(UInt8(segment.phaseBits))
-            Self.put(&body, segment.lead)
-            Self.put(&body, segment.history)
-            Self.put(&body, segment.age)
-            if parameters.count > 1 { Self.put(&body, segment.parameters) }
-            Self.put(&body, segment.blocksCount)
-            Self.put(&body, segment.tokensCount)
-        }
+        Self.put(&body, coded.count)
+        body.append(contentsOf: coded)
         body.append(contentsOf: payloads)
         var result = Self.magic + [Self.version]
         let check = Checksum.crc32(body[...])
@@ -88,7 +84,7 @@ struct DeflatePlan {
     /// Reads and checks everything but the coded payloads.
     init(decoding bytes: [UInt8]) throws(DeflateError) {
         guard bytes.count >= 8, Array(bytes[0..<3]) == Self.magic else { throw .planDamaged }
-        guard bytes[3] == Self.version else { throw DeflateError("plan-version") }
+        guard (Self.oldestVersion...Self.version).contains(bytes[3]) else { throw DeflateError("plan-version") }
         var check: UInt32 = 0
         for index in 0..<4 { check |= UInt32(bytes[4 + index]) << UInt32(8 * index) }
         guard Checksum.crc32(bytes[8...]) == check else { throw .planDamaged }
@@ -98,11 +94,19 @@ struct DeflatePlan {
         let sets = try input.number()
         guard sets > 0, sets <= bytes.count / 10 else { throw .planDamaged }
         parameters = []
-        for _ in 0..<sets { parameters.append(try Self.readParameters(&input)) }
-        try readSegments(&input)
+        for _ in 0..<sets { parameters.append(try Self.readParameters(&input, version: bytes[3])) }
+        let count = try input.number()
+        // No segment has ever taken less, with its payload.
+        guard count <= bytes.count / 4 else { throw .planDamaged }
+        segments.reserveCapacity(count)
+        if bytes[3] == 3 { try readNumbers(&input, count) } else { try readTable(&input, count) }
+        guard compressedEnd == compressedCount, plainEnd == plainCount else { throw .planDamaged }
+        try placePayloads(from: input.at, to: bytes.count)
     }
 
-    private static func readParameters(_ input: inout Input) throws(DeflateError) -> StreamParameters {
+    private static func readParameters(
+        _ input: inout Input, version: UInt8
+    ) throws(DeflateError) -> StreamParameters {
         var model: [Int] = []
         for _ in 0..<3 { model.append(try input.number()) }
         var rule: [Int] = []
@@ -111,22 +115,17 @@ struct DeflatePlan {
             let tree = TreeKind(rawValue: try input.number())
         else { throw DeflateError("plan-version") }
         var set = StreamParameters(model: model, rule: rule, tree: tree)
+        set.startsAtHalf = version == 3
         set.unitSize = try input.number()
         set.unitDictionary = try input.number() - 1
         guard set.unitSize <= 1 << 40, set.unitDictionary <= 32768 else { throw .planDamaged }
         return set
     }
 
-    private mutating func readSegments(_ input: inout Input) throws(DeflateError) {
-        let count = try input.number()
-        guard count <= input.bytes.count / 9 else { throw .planDamaged }
-        segments.reserveCapacity(count)
-        var plainAt = 0
-        var compressedAt = 0
+    /// The table as version 3 had it.
+    private mutating func readNumbers(_ input: inout Input, _ count: Int) throws(DeflateError) {
         for _ in 0..<count {
             var segment = Segment()
-            segment.plainStart = plainAt
-            segment.compressedStart = compressedAt
             segment.plainCount = try input.number()
             segment.compressedCount = try input.number()
             segment.phase = Int(try input.byte())
@@ -137,25 +136,52 @@ struct DeflatePlan {
             if parameters.count > 1 { segment.parameters = try input.number() }
             segment.blocksCount = try input.number()
             segment.tokensCount = try input.number()
-            guard segment.plainCount <= Self.segmentPlainMax, segment.compressedCount <= Self.segmentCompressedMax,
-                segment.phase < 8, segment.phaseBits < 1 << segment.phase, segment.age <= plainAt,
-                segment.parameters < parameters.count,
-                segment.history <= 1 << 20, segment.lead <= 1 << 20, segment.lead + segment.history <= segment.age,
-                segment.blocksCount <= input.bytes.count, segment.tokensCount <= input.bytes.count
-            else { throw .planDamaged }
-            plainAt += segment.plainCount
-            compressedAt += segment.compressedCount
-            guard plainAt <= plainCount, compressedAt <= compressedCount else { throw .planDamaged }
-            segments.append(segment)
+            try append(segment, planBytes: input.bytes.count)
         }
-        guard plainAt == plainCount, compressedAt == compressedCount else { throw .planDamaged }
-        var at = input.at
+    }
+
+    private mutating func readTable(_ input: inout Input, _ count: Int) throws(DeflateError) {
+        let size = try input.number()
+        guard size <= input.bytes.count - input.at else { throw .planDamaged }
+        let coded = Array(input.bytes[input.at..<(input.at + size)])
+        input.at += size
+        let read = coded.withUnsafeBufferPointer { buffer in
+            // An empty table of no segments has no base.
+            guard let base = buffer.baseAddress else { return [Segment](repeating: Segment(), count: count) }
+            var coder = BinaryDecoder(base: base, count: buffer.count)
+            var table = SegmentTable(severalSets: parameters.count > 1)
+            return (0..<count).map { _ in table.code(&coder, Segment()) }
+        }
+        for segment in read { try append(segment, planBytes: input.bytes.count) }
+    }
+
+    private var plainEnd: Int { segments.last.map { $0.plainStart + $0.plainCount } ?? 0 }
+    private var compressedEnd: Int { segments.last.map { $0.compressedStart + $0.compressedCount } ?? 0 }
+
+    /// Adds a segment behind the others, if it can be one.
+    private mutating func append(_ read: Segment, planBytes: Int) throws(DeflateError) {
+        var segment = read
+        segment.plainStart = plainEnd
+        segment.compressedStart = compressedEnd
+        guard segment.plainCount <= Self.segmentPlainMax, segment.compressedCount <= Self.segmentCompressedMax,
+            segment.phase < 8, segment.phaseBits < 1 << segment.phase, segment.age <= segment.plainStart,
+            segment.parameters < parameters.count,
+            segment.history <= 1 << 20, segment.lead <= 1 << 20, segment.lead + segment.history <= segment.age,
+            segment.blocksCount <= planBytes, segment.tokensCount <= planBytes,
+            segment.plainStart + segment.plainCount <= plainCount,
+            segment.compressedStart + segment.compressedCount <= compressedCount
+        else { throw .planDamaged }
+        segments.append(segment)
+    }
+
+    private mutating func placePayloads(from start: Int, to end: Int) throws(DeflateError) {
+        var at = start
         for index in segments.indices {
             segments[index].payloadStart = at
             at += segments[index].blocksCount + segments[index].tokensCount
-            guard at <= input.bytes.count else { throw .planDamaged }
+            guard at <= end else { throw .planDamaged }
         }
-        guard at == input.bytes.count else { throw .planDamaged }
+        guard at == end else { throw .planDamaged }
     }
 
     private struct Input {

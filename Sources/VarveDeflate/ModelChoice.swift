@@ -38,17 +38,24 @@ enum ModelChoice: Equatable {
         }
     }
 
-    /// Plain bytes between restart points: fewer for the slow levels, so that a range is at hand in some 20 ms.
+    /// Plain bytes between restart points, at most as long as blocks are short: fewer for the slow levels, so that a range
+    /// is at hand in some 20 ms.
     var segmentTarget: Int {
         switch self {
-        case .chain(let p) where p.level > 7: return 384 << 10
-        case .chain(let p) where p.level > 5: return 768 << 10
-        case .go(let p) where p.level > 7: return 256 << 10
-        case .go(let p) where p.level > 5: return 768 << 10
         case .klauspostLazy(let p) where p.level > 8: return 384 << 10
         case .libdeflate(let p) where p.level > 7: return 512 << 10
         case .optimal: return 384 << 10
         default: return DeflateAnalyzer.segmentTarget
+        }
+    }
+
+    /// Work (``Effort/work(plain:steps:)``) between restart points, of models whose search may take ten times as long in one
+    /// place as in another: some 15 ms.
+    var segmentWork: Int {
+        switch self {
+        case .chain(let p) where p.level > 3: return 448 << 10
+        case .go(let p) where p.level > 3: return 640 << 10
+        default: return .max
         }
     }
 

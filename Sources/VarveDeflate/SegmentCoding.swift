@@ -31,6 +31,8 @@ struct StreamParameters: Equatable {
     var unitSize = 0
     /// What the encoder does at an input boundary: negative: goes on; otherwise: starts anew with so many bytes of text.
     var unitDictionary = -1
+    /// Whether the block stream's probabilities start at one half, as in plans of version 3.
+    var startsAtHalf = false
 }
 
 /// How far a description may go before it is given up.
@@ -41,6 +43,12 @@ struct Effort {
     var stepsMax = Int.max
     /// Tokens that are not as the model has them.
     var departuresMax = Int.max
+    /// Work (``work(plain:steps:)``) after which a segment ends before the next block, if that can begin one.
+    var segmentWork = Int.max
+
+    /// What a model does over so many plain bytes with so many search steps, in the time that a byte takes without any:
+    /// eight steps are as much.
+    static func work(plain: Int, steps: Int) -> Int { plain &+ steps &>> 3 }
 
     static let any = Effort()
 }
@@ -58,6 +66,8 @@ protocol SegmentCoding: AnyObject {
     var unrepresentable: Bool { get }
     /// Why the last segment was not written to its end, if it was not.
     var gaveUp: GaveUp? { get }
+    /// How many of the elements the last segment written has: not all, if ``Effort/segmentWork`` ended it.
+    var elementCount: Int { get }
     func write(
         _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,
         tokens: UnsafeMutablePointer<UInt32>, endings: ArraySlice<Int>, effort: Effort
@@ -117,6 +127,7 @@ final class SpecializedWalk: SegmentCoding {
     var corrections: Int { walk.corrections }
     var unrepresentable: Bool { walk.unrepresentable }
     var gaveUp: GaveUp? { walk.gaveUp }
+    var elementCount: Int { walk.elementCount }
 
     func write(
         _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,

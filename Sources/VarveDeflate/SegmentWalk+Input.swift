@@ -30,7 +30,8 @@ extension SegmentWalk {
         if C.isWriting {
             while let first = endings.first, first <= at { endings = endings.dropFirst() }
             if let first = endings.first, first <= geometry.available { shown = first }
-            if shown < regular { known = shown == geometry.end ? 2 : 1 }
+            // A segment whose end is not settled yet can not be what is referred to.
+            if shown < regular { known = shown == geometry.end && effort.segmentWork == .max ? 2 : 1 }
             if shown == Int.max && regular > geometry.available && regular != Int.max { known = 0 }
         }
         switch coder.tree(p + 64, bits: 2, known) {

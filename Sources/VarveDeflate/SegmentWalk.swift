@@ -24,7 +24,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     var geometry = SegmentGeometry()
     var at = 0
     var watch: BlockRuleWatch
-    private var effort = Effort.any
+    private(set) var effort = Effort.any
     private var stepsBefore = 0
     var inputEnd = -1
     var memberStart: Int?
@@ -34,6 +34,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     private(set) var corrections = 0
     var unrepresentable = false
     private(set) var gaveUp: GaveUp?
+    private(set) var elementCount = 0
     /// The longest piece against the rule, where the rule counts plain bytes: it is handled in one go.
     static var oddPieceMax: Int { 8 << 20 }
 
@@ -65,7 +66,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         self.plain = plain
         self.geometry = geometry
         probabilities.reset()
-        // Element kinds, literal-only, as-rule, continues, final, padding: nearly always the usual.
+        if !parameters.startsAtHalf { expectTheUsual() }
         tapeProbabilities.reset()
         headers.reset()
         model.resetProbabilities()
@@ -77,6 +78,19 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         gaveUp = nil
         stepsBefore = model.steps
         runUp()
+    }
+
+    /// Starts the decisions that nearly always go one way near there: a dynamic block after the other, not the last one,
+    /// with tokens, not literals only, ending as the rule says.
+    private func expectTheUsual() {
+        let p = probabilities.base
+        for context in 0..<6 {
+            p[context * 8 + 1] = 62000
+            p[context * 8 + 2] = 3500
+            p[context * 8 + 5] = 62000
+        }
+        for index in [48, 49, 50, 56, 59, 61] { p[index] = 63000 }
+        p[62] = 2500
     }
 
     var steps: Int { model.steps &- stepsBefore }
@@ -137,15 +151,39 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             coder: BinaryEncoder(), tokens: tokens, probabilities: tapeProbabilities.base, sparse: sparse,
             isEmpty: false)
         var context = 0
-        for element in elements {
-            context = codeElement(&coder, &tape, element, context, plainOrigin, sink: nil, limit: 0)
+        elementCount = elements.count
+        var before = (plain: 0, work: 0)
+        for index in elements.indices {
+            context = codeElement(&coder, &tape, elements[index], context, plainOrigin, sink: nil, limit: 0)
             if unrepresentable || isTooDear(coder.size &+ tape.coder.size, tape.corrections) { break }
+            if index + 1 < elements.endIndex, case .block(let next) = elements[index + 1],
+                endsSegment(before: next.plainCount, &before)
+            {
+                elementCount = index + 1 - elements.startIndex
+                break
+            }
         }
         _ = coder.tree(probabilities.base + context * 8, bits: 3, 4)
         if sparse { tape.close() }
         corrections = tape.corrections
         let empty = sparse && tape.corrections == 0
         return (coder.finish(), empty ? [] : tape.coder.finish())
+    }
+
+    /// Whether the segment has enough work, or would have too much with the next block, should that be as laborious as the
+    /// last one.
+    /// - Parameters:
+    ///   - count: Plain bytes of the next block; a segment does not end before one without any.
+    ///   - before: What there was before the last block; set to what there is.
+    private func endsSegment(before count: Int, _ before: inout (plain: Int, work: Int)) -> Bool {
+        if effort.segmentWork == .max { return false }
+        let length = at - geometry.start
+        let now = (plain: length, work: Effort.work(plain: length, steps: steps))
+        defer { before = now }
+        if count == 0 || now.plain == before.plain { return false }
+        if now.work >= effort.segmentWork { return true }
+        let next = (now.work - before.work) * count / (now.plain - before.plain)
+        return now.work > effort.segmentWork / 8 && now.work + next > effort.segmentWork / 4 * 5
     }
 
     /// Reads a segment's description and makes its bytes.

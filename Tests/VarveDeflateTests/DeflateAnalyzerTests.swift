@@ -94,6 +94,29 @@ struct DeflateAnalyzerTests {
         #expect(try rebuild(plan: plan, plain: plain) == Fixtures.bytes(name))
     }
 
+    @Test(
+        "plans of version 3 make the file still",
+        arguments: ["late-zlib-9", "members", "long-flushes-go1.27", "long-7z-9"])
+    func versionThree(_ name: String) throws {
+        let bytes = try Fixtures.bytes(name + ".gz")
+        let plan = try Fixtures.bytes(name + ".plan3")
+        #expect(plan[3] == 3)
+        var plain: [UInt8] = []
+        _ = try DeflateAnalyzer(source: reader(bytes)).decode { plain += [UInt8]($0) }
+        #expect(try rebuild(plan: plan, plain: plain) == bytes)
+    }
+
+    @Test("segments end where they are enough work, and each costs few bytes")
+    func segmentWork() throws {
+        let (plan, plain, summary) = try take(try Fixtures.bytes("long-zlib-9.gz"))
+        #expect(summary.segments > plain.count / (512 << 10))
+        #expect(plan.count < 60 + 20 * summary.segments)
+        let segments = try DeflateRebuilder(plan: plan).segments
+        // The blocks of this file have fewer than 64 KiB.
+        for segment in segments { #expect(segment.plain.count < 512 << 10) }
+        #expect(try rebuild(plan: plan, plain: plain) == Fixtures.bytes("long-zlib-9.gz"))
+    }
+
     @Test("an encoder that begins anew for the first time in mid-stream is found to do so")
     func lateUnits() throws {
         let parameters = StreamParameters(
