@@ -257,6 +257,10 @@ struct ObjectEndpointTests {
                 try await connection.write(bytes)
                 #expect(try await connection.reply().status == 200)
             }
+            // An empty list expects nothing.
+            let small = try await server.send("PUT", "/bucket/small", [("Expect", "")], body: [1])
+            #expect(small.status == 200, "\(small)")
+            #expect(try await server.send("PUT", "/bucket/small", [("Expect", "x")], body: [1]).status == 417)
             let bad = try server.signed("PUT", "/bucket/other", digest: digest)
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.write(head(bad.headers))
