@@ -113,8 +113,8 @@ extension S3API {
                     xml.element(
                         "Grantee", attributes: "xmlns:xsi=\"\(instance)\" xsi:type=\"CanonicalUser\""
                     ) { xml in
-                        xml.element("ID", "varve")
-                        xml.element("DisplayName", "varve")
+                        xml.element("ID", ownerID)
+                        xml.element("DisplayName", ownerID)
                     }
                     xml.element("Permission", "FULL_CONTROL")
                 }
