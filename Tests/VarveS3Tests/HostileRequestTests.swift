@@ -218,7 +218,7 @@ struct HostileRequestTests {
             try await server.send("PUT", "/bucket/k", body: [1])
             for (method, target) in [
                 ("PUT", "/bucket?versioning"), ("PUT", "/bucket?policy"), ("PUT", "/bucket/k?tagging"),
-                ("PUT", "/bucket/k?acl"), ("GET", "/bucket/k?attributes"), ("POST", "/bucket"),
+                ("PUT", "/bucket/k?acl"), ("GET", "/bucket/k?torrent"), ("POST", "/bucket"),
                 ("GET", "/bucket?analytics"),
             ] {
                 let reply = try await server.send(method, target, body: [])

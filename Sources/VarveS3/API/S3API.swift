@@ -193,6 +193,7 @@ struct S3API: HTTPAPI {
         if let part = Subresource.first({ target.has($0) }) {
             if call.head.method == .PUT, part == .acl { return try await putAccessControl(call, object) }
             guard call.head.method == .GET else { throw S3Failure.notImplemented }
+            if part == .attributes { return try await objectAttributes(call, object) }
             return try await objectProperty(part, object)
         }
         switch call.head.method {

@@ -35,6 +35,8 @@ final class PayloadReader {
     private let lanes: [HashLane]
     private let pool: BlockingPool
     private(set) var summary: PayloadSummary?
+    /// The checksum that is sent, announced for the trailer, or computed without being sent.
+    var algorithm: ChecksumAlgorithm? { state.algorithm }
 
     /// - Parameter algorithm: A checksum to compute though none is sent.
     /// - Throws: ``S3Failure`` for lengths and checksums that are missing or malformed.
@@ -124,7 +126,7 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
     private let md5: PayloadHash
     private let expectedMD5: [UInt8]?
     private var checksum: PayloadHash?
-    private var algorithm: ChecksumAlgorithm?
+    let algorithm: ChecksumAlgorithm?
     private var expectedChecksum: [UInt8]?
     private let trailerName: String?
 
