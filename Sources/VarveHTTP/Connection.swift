@@ -188,7 +188,8 @@ enum RequestCheck {
                 return .transferCoding
             }
         }
-        for expectation in head.headers["expect"] where expectation.lowercased() != "100-continue" {
+        // An empty list expects nothing (RFC 9110, section 5.6.1.2).
+        for expectation in head.headers["expect"] where !["", "100-continue"].contains(expectation.lowercased()) {
             return .expectation
         }
         return nil

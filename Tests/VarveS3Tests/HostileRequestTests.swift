@@ -79,6 +79,12 @@ struct HostileRequestTests {
                     try await put([("x-amz-checksum-crc32", crc32), ("x-amz-checksum-sha1", "x")], bytes, unsigned),
                     "InvalidRequest"
                 ),
+                (try await put([("x-amz-checksum-md9", crc32)], bytes, digest), "InvalidRequest"),
+                (
+                    try await put(
+                        [("x-amz-checksum-crc32", crc32), ("x-amz-sdk-checksum-algorithm", "SHA256")], bytes, digest),
+                    "InvalidRequest"
+                ),
                 (
                     try await put([("x-amz-meta-k", String(repeating: "v", count: 3000))], bytes, digest),
                     "MetadataTooLarge"
@@ -92,7 +98,11 @@ struct HostileRequestTests {
             let signed = try server.signed("PUT", "/bucket/k", digest: digest)
             #expect(try await server.raw("PUT", "/bucket/k", signed.headers, body: nil).status == 411)
             #expect(try await server.isEmpty())
-            let good = try await put([("Content-MD5", md5), ("x-amz-checksum-crc32", crc32)], bytes, digest)
+            let good = try await put(
+                [
+                    ("Content-MD5", md5), ("x-amz-checksum-crc32", crc32), ("x-amz-sdk-checksum-algorithm", "CRC32"),
+                    ("x-amz-checksum-type", "FULL_OBJECT"),
+                ], bytes, digest)
             #expect(good.status == 200)
             #expect(good.header("x-amz-checksum-crc32") == crc32)
         }
@@ -218,7 +228,7 @@ struct HostileRequestTests {
             try await server.send("PUT", "/bucket/k", body: [1])
             for (method, target) in [
                 ("PUT", "/bucket?versioning"), ("PUT", "/bucket?policy"), ("PUT", "/bucket/k?tagging"),
-                ("PUT", "/bucket/k?acl"), ("GET", "/bucket/k?attributes"), ("POST", "/bucket"),
+                ("PUT", "/bucket/k?acl"), ("GET", "/bucket/k?torrent"), ("POST", "/bucket"),
                 ("GET", "/bucket?analytics"),
             ] {
                 let reply = try await server.send(method, target, body: [])

@@ -199,6 +199,62 @@ struct MultipartTests {
         }
     }
 
+    @Test("parts with a checksum of another algorithm than their upload's are refused, in the head and in the trailer")
+    func otherAlgorithm() async throws {
+        try await TestServer.run { server in
+            let begun = try await server.send(
+                "POST", "/bucket/k?uploads", [("x-amz-checksum-algorithm", "CRC32")], body: [])
+            let upload = try #require(begun.element("UploadId"))
+            let target = "/bucket/k?partNumber=1&uploadId=\(upload)"
+            let bytes = pattern(100)
+            func sum(_ algorithm: ChecksumAlgorithm) throws -> String {
+                var running = try RunningChecksum(algorithm)
+                bytes.withUnsafeBytes { running.update($0) }
+                return Base64.encode(running.finish())
+            }
+            func trailing(_ algorithm: ChecksumAlgorithm) async throws -> Reply {
+                let wire =
+                    Array("64\r\n".utf8) + bytes
+                    + Array("\r\n0\r\n\(algorithm.header):\(try sum(algorithm))\r\n\r\n".utf8)
+                return try await server.send(
+                    "PUT", target,
+                    [("x-amz-decoded-content-length", "100"), ("x-amz-trailer", algorithm.header)], body: wire,
+                    digest: "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+            }
+            for algorithm in ChecksumAlgorithm.allCases where algorithm != .crc32 {
+                let replies = [
+                    try await server.send("PUT", target, [(algorithm.header, try sum(algorithm))], body: bytes),
+                    try await server.send(
+                        "PUT", target, [("x-amz-sdk-checksum-algorithm", algorithm.rawValue)], body: bytes),
+                    try await trailing(algorithm),
+                ]
+                for reply in replies {
+                    #expect(reply.status == 400 && reply.code == "InvalidRequest", "\(reply)")
+                    #expect(
+                        reply.element("Message")
+                            == "Checksum Type mismatch occurred, expected checksum Type: crc32, actual checksum Type: "
+                            + algorithm.rawValue.lowercased())
+                }
+            }
+            #expect(try await server.isEmpty())
+            for reply in [
+                try await server.send("PUT", target, [("x-amz-checksum-crc32", try sum(.crc32))], body: bytes),
+                try await trailing(.crc32), try await server.send("PUT", target, body: bytes),
+            ] {
+                #expect(reply.status == 200, "\(reply)")
+                #expect(reply.header("x-amz-checksum-crc32") == (try sum(.crc32)))
+            }
+            let list = try await server.send("GET", "/bucket/k?uploadId=\(upload)")
+            #expect(list.elements("ChecksumCRC32") == [try sum(.crc32)])
+            // An upload that was begun without one takes any.
+            let free = try await server.begin("k")
+            let any = try await server.send(
+                "PUT", "/bucket/k?partNumber=1&uploadId=\(free)", [("x-amz-checksum-sha1", try sum(.sha1))], body: bytes
+            )
+            #expect(any.status == 200)
+        }
+    }
+
     @Test("lists of parts that are wrong, with the codes of S3; nothing is made")
     func wrong() async throws {
         try await TestServer.run { server in

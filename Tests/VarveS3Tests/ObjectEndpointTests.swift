@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Testing
+import VarveDrivers
 
 @testable import VarveS3
 
@@ -224,6 +225,61 @@ struct ObjectEndpointTests {
         }
     }
 
+    @Test("ListBuckets in pages and by prefix")
+    func bucketPages() async throws {
+        try await TestServer.run { server in
+            for name in ["b-1", "b-2", "b-3"] {
+                #expect(try await server.send("PUT", "/\(name)").status == 200)
+            }
+            let all = try await server.send("GET", "/?x-id=ListBuckets")
+            #expect(all.elements("Name") == ["b-1", "b-2", "b-3", "bucket", "only"])
+            #expect(all.element("ContinuationToken") == nil && all.element("BucketRegion") == nil)
+            for (query, pages) in [
+                ("max-buckets=2", [["b-1", "b-2"], ["b-3", "bucket"], ["only"]]),
+                ("max-buckets=5", [["b-1", "b-2", "b-3", "bucket", "only"]]),
+                ("max-buckets=2&prefix=b-", [["b-1", "b-2"], ["b-3"]]),
+                ("max-buckets=10000&bucket-region=us-east-1", [["b-1", "b-2", "b-3", "bucket", "only"]]),
+                ("prefix=bu", [["bucket"]]), ("prefix=x&continuation-token=", [[]]),
+            ] as [(String, [[String]])] {
+                var more = ""
+                for (index, names) in pages.enumerated() {
+                    let reply = try await server.send("GET", "/?\(query)\(more)")
+                    #expect(reply.elements("Name") == names, "\(query): \(reply)")
+                    #expect(reply.elements("BucketRegion").count == names.count)
+                    #expect(reply.text.contains("<Prefix>") == query.contains("prefix"))
+                    let token = reply.element("ContinuationToken")
+                    #expect((token == nil) == (index == pages.count - 1))
+                    more = "&continuation-token=\(PercentCoding.encode((token ?? "").utf8, keepsSlash: false))"
+                }
+            }
+            let next = try await server.send("GET", "/?max-buckets=1", key: TestServer.narrowKey)
+            #expect(next.elements("Name") == ["only"])
+            #expect(next.element("ContinuationToken") == nil)
+            let other = PercentCoding.encode(ContinuationToken.text(.afterPrefix([1])).utf8, keepsSlash: false)
+            for query in [
+                "max-buckets=0", "max-buckets=10001", "max-buckets=-1", "max-buckets=x", "max-buckets=",
+                "continuation-token=x", "continuation-token=\(other)",
+            ] {
+                #expect(try await server.send("GET", "/?\(query)").code == "InvalidArgument", "\(query)")
+            }
+        }
+    }
+
+    @Test(
+        "names that S3 keeps for itself make no bucket",
+        arguments: [
+            "xn--abc", "sthree-abc", "amzn-s3-demo-abc", "abc-s3alias", "abc--ol-s3", "abc.mrap", "abc--x-s3",
+            "abc--table-s3", "192.168.5.4", "a.-b", "a-.b",
+        ])
+    func reservedNames(_ name: String) async throws {
+        try await TestServer.run { server in
+            let reply = try await server.send("PUT", "/\(name)")
+            #expect(reply.status == 400 && reply.code == "InvalidBucketName", "\(reply)")
+            #expect(try await server.send("GET", "/\(name)").code == "NoSuchBucket")
+            #expect(try await server.send("PUT", "/a\(name.filter { $0 != "." })a").status == 200)
+        }
+    }
+
     @Test("a key for some buckets sees and reaches no others")
     func narrow() async throws {
         try await TestServer.run { server in
@@ -257,6 +313,10 @@ struct ObjectEndpointTests {
                 try await connection.write(bytes)
                 #expect(try await connection.reply().status == 200)
             }
+            // An empty list expects nothing.
+            let small = try await server.send("PUT", "/bucket/small", [("Expect", "")], body: [1])
+            #expect(small.status == 200, "\(small)")
+            #expect(try await server.send("PUT", "/bucket/small", [("Expect", "x")], body: [1]).status == 417)
             let bad = try server.signed("PUT", "/bucket/other", digest: digest)
             try await RawConnection.open(server.port) { connection async throws in
                 try await connection.write(head(bad.headers))

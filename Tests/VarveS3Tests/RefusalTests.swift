@@ -93,6 +93,7 @@ struct RefusalTests {
                 ("GET", url.replacing("Expires=600", with: "Expires=6000"), "SignatureDoesNotMatch"),
                 ("GET", url.replacing("Expires=600", with: "Expires=604801"), "AuthorizationQueryParametersError"),
                 ("GET", url.replacing("Expires=600", with: "Expires=-1"), "AuthorizationQueryParametersError"),
+                ("GET", url.replacing("Expires=600", with: "Expires=0"), "AuthorizationQueryParametersError"),
                 ("GET", url.replacing("Expires=600", with: "Expires=x"), "AuthorizationQueryParametersError"),
                 ("GET", url.replacing("&X-Amz-Expires=600", with: ""), "AuthorizationQueryParametersError"),
                 ("GET", url.replacing("HMAC-SHA256", with: "HMAC-MD5"), "AuthorizationQueryParametersError"),
@@ -109,6 +110,63 @@ struct RefusalTests {
             }
             #expect(try await server.send("GET", "/bucket/k").body == [1, 2, 3])
             #expect(try await server.send("GET", "/bucket").elements("Key") == ["k"])
+        }
+    }
+
+    @Test("a bucket is expected to belong to somebody else: nothing is read, written or told")
+    func owners() async throws {
+        try await TestServer.run { server in
+            try await server.send("PUT", "/bucket/k", body: [1])
+            let name = "x-amz-expected-bucket-owner"
+            let copy = ("x-amz-copy-source", "bucket/k")
+            let requests: [(String, String, [(String, String)])] = [
+                ("GET", "/bucket/k", []), ("GET", "/bucket", []), ("GET", "/nosuch/k", []), ("PUT", "/bucket/n", []),
+                ("DELETE", "/bucket/k", []), ("POST", "/bucket/n?uploads", []), ("DELETE", "/bucket", []),
+                ("PUT", "/bucket/n", [copy]),
+            ]
+            for (method, target, headers) in requests {
+                for owner in ["123456789012", "", "Varve"] {
+                    let reply = try await server.send(method, target, headers + [(name, owner)], body: [])
+                    #expect(reply.status == 403 && reply.code == "AccessDenied", "\(method) \(target): \(reply)")
+                }
+            }
+            let source = "x-amz-source-expected-bucket-owner"
+            let foreign = try await server.send(
+                "PUT", "/bucket/n", [copy, (name, "varve"), (source, "123456789012")], body: [])
+            #expect(foreign.code == "AccessDenied")
+            #expect(try await server.send("HEAD", "/bucket", [(name, "123456789012")]).status == 403)
+            #expect(try await server.send("GET", "/bucket").elements("Key") == ["k"])
+
+            // The owner that ListBuckets tells.
+            let owner = try #require(try await server.send("GET", "/").element("ID"))
+            let own = try await server.send("PUT", "/bucket/n", [copy, (name, owner), (source, owner)], body: [])
+            #expect(own.status == 200)
+            #expect(try await server.send("GET", "/bucket/n", [(name, owner)]).body == [1])
+        }
+    }
+
+    @Test("a part without its upload, an upload without a part: no object is made, replaced or removed")
+    func halfParts() async throws {
+        try await TestServer.run { server in
+            try await server.send("PUT", "/bucket/k", body: [1])
+            let upload = try await server.begin("k")
+            let copy = [("x-amz-copy-source", "bucket/k")]
+            for number in ["1", "x", ""] {
+                for (method, headers) in [("PUT", []), ("PUT", copy), ("DELETE", []), ("POST", [])]
+                    as [(String, [(String, String)])]
+                {
+                    let reply = try await server.send(method, "/bucket/k?partNumber=\(number)", headers, body: [])
+                    #expect(reply.status == 400 && reply.code == "InvalidArgument", "\(method): \(reply)")
+                }
+            }
+            for id in [upload, "x", ""] {
+                for headers in [[], copy] {
+                    let reply = try await server.send("PUT", "/bucket/k?uploadId=\(id)", headers, body: [])
+                    #expect(reply.status == 405 && reply.code == "MethodNotAllowed", "\(reply)")
+                }
+            }
+            #expect(try await server.send("GET", "/bucket/k").body == [1])
+            #expect(try await server.send("GET", "/bucket/k?uploadId=\(upload)").elements("PartNumber").isEmpty)
         }
     }
 

@@ -183,6 +183,31 @@ struct CodingTests {
     }
 }
 
+@Suite("checksums of parts")
+struct PartChecksumsTests {
+    @Test("are kept as a text and read again", arguments: ChecksumAlgorithm.allCases)
+    func roundTrip(_ algorithm: ChecksumAlgorithm) throws {
+        let values = (0..<150).map { pattern(algorithm.byteCount, salt: UInt64($0)) }
+        let text = try #require(PartChecksums(values, algorithm).text)
+        let read = try #require(PartChecksums(text, algorithm, count: values.count))
+        #expect(read == PartChecksums(values, algorithm))
+        for (index, value) in values.enumerated() { #expect(read.value(of: index + 1) == Base64.encode(value)) }
+        for part in [0, -1, values.count + 1, .max] { #expect(read.value(of: part) == nil) }
+        for count in [values.count - 1, values.count + 1, 0, -1] {
+            #expect(PartChecksums(text, algorithm, count: count) == nil)
+        }
+        #expect(PartChecksums(String(text.dropLast()), algorithm, count: values.count) == nil)
+    }
+
+    @Test("of very many parts are not kept, nor those of none")
+    func long() {
+        let value = [UInt8](repeating: 7, count: 4)
+        #expect(PartChecksums(Array(repeating: value, count: 1536), .crc32).text?.utf8.count == 8192)
+        #expect(PartChecksums(Array(repeating: value, count: 1537), .crc32).text == nil)
+        #expect(PartChecksums([], .crc32).text == nil)
+    }
+}
+
 @Suite("lengths of parts")
 struct PartSizesTests {
     @Test(

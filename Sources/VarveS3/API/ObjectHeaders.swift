@@ -21,6 +21,8 @@ enum ObjectHeaders {
     static let upload = ownPrefix + "upload"
     /// How long the parts of an object are (``PartSizes``).
     static let parts = ownPrefix + "parts"
+    /// The checksums of the parts of an object (``PartChecksums``).
+    static let partChecksums = ownPrefix + "part-checksums"
     static let checksumType = "x-amz-checksum-type"
     static let checksumAlgorithm = "x-amz-checksum-algorithm"
 
@@ -103,6 +105,30 @@ enum ObjectHeaders {
             if let value = attributes.fields[algorithm.header] { return (algorithm, value) }
         }
         return nil
+    }
+
+    /// What is known of the parts of an object.
+    struct Parts {
+        var sizes: PartSizes
+        var checksums: (algorithm: ChecksumAlgorithm, values: PartChecksums)?
+    }
+
+    /// The parts that an object was uploaded in; nil if it came at once, or they are not known.
+    static func parts(of info: ObjectInfo) -> Parts? {
+        let fields = info.attributes.fields
+        guard let sizes = fields[parts].flatMap({ PartSizes($0, total: info.size) }) else { return nil }
+        var known = Parts(sizes: sizes)
+        if let text = fields[partChecksums], let (algorithm, _) = checksum(info.attributes),
+            let values = PartChecksums(text, algorithm, count: sizes.count)
+        {
+            known.checksums = (algorithm, values)
+        }
+        return known
+    }
+
+    /// The algorithm that a multipart upload was begun with.
+    static func algorithm(ofUpload info: ObjectInfo) -> ChecksumAlgorithm? {
+        info.attributes.fields[checksumAlgorithm].flatMap { ChecksumAlgorithm(name: $0) }
     }
 
     /// The algorithm that a client wants to be used though it sends no checksum.

@@ -7,21 +7,63 @@ import VarveHTTP
 import VarveModel
 
 extension S3API {
-    /// ListBuckets: those that the key may use.
+    /// Where everything is said to be. The region in a signature may be any.
+    private static let region = "us-east-1"
+    /// Most buckets in a page.
+    private static let bucketsMax = 10_000
+
+    /// ListBuckets: those that the key may use, in order of their names; in pages if they are asked for.
     func listBuckets(_ call: Call) async throws -> HTTPResponse {
-        let buckets = try await driver.buckets().filter { call.authentication.credential.allows($0.name) }
+        let target = call.target
+        var limit = Int.max
+        if let text = target.value("max-buckets") {
+            guard let number = UInt64(digits: text), (1...UInt64(Self.bucketsMax)).contains(number) else {
+                throw S3Failure(
+                    .invalidArgument, "Argument max-buckets must be an integer between 1 and \(Self.bucketsMax)")
+            }
+            limit = Int(number)
+        }
+        var after: [UInt8] = []
+        if let token = target.value("continuation-token"), !token.isEmpty {
+            guard case .after(let name)? = ContinuationToken.read(token) else {
+                throw S3Failure(.invalidArgument, "The continuation token provided is incorrect")
+            }
+            after = name
+        }
+        let prefix = target.value("prefix") ?? ""
+        // The region is told to those who ask for what came with it (AWS, ListBuckets).
+        let saysRegion = ["max-buckets", "continuation-token", "prefix", "bucket-region"].contains { target.has($0) }
+
+        let buckets = try await driver.buckets().filter { bucket in
+            let name = bucket.name.description
+            return call.authentication.credential.allows(bucket.name) && name.hasPrefix(prefix)
+                && after.lexicographicallyPrecedes(name.utf8)
+        }
+        let page = buckets.prefix(limit)
         return Self.xml("ListAllMyBucketsResult") { xml in
             Self.owner("Owner", &xml)
             xml.element("Buckets") { xml in
-                for bucket in buckets {
+                for bucket in page {
                     xml.element("Bucket") { xml in
                         xml.element("Name", bucket.name.description)
                         xml.element("CreationDate", S3Date.iso8601(milliseconds: bucket.createdMilliseconds))
+                        if saysRegion { xml.element("BucketRegion", Self.region) }
                     }
                 }
             }
+            if page.count < buckets.count, let last = page.last {
+                let start = ListRequest.Start.after(Array(last.name.description.utf8))
+                xml.element("ContinuationToken", ContinuationToken.text(start))
+            }
+            if target.has("prefix") { xml.element("Prefix", prefix) }
         }
     }
+
+    /// Beginnings and ends of names that S3 keeps for itself ("General purpose bucket naming rules").
+    private static let reserved = (
+        prefixes: ["xn--", "sthree-", "amzn-s3-demo-"],
+        suffixes: ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
+    )
 
     /// CreateBucket. One that is there is no error, as in S3's oldest region.
     func createBucket(_ call: Call, _ bucket: BucketName) async throws -> HTTPResponse {
@@ -32,7 +74,10 @@ extension S3API {
         // Names that could be taken for an address or that no host can have.
         let name = bucket.description
         let isAddress = name.split(separator: ".").count == 4 && name.utf8.allSatisfy { $0 < 0x3A && $0 != 0x2D }
-        guard !isAddress, !name.contains(".-"), !name.contains("-.") else {
+        let isReserved =
+            Self.reserved.prefixes.contains { name.hasPrefix($0) }
+            || Self.reserved.suffixes.contains { name.hasSuffix($0) }
+        guard !isAddress, !isReserved, !name.contains(".-"), !name.contains("-.") else {
             throw S3Failure(.invalidBucketName, "The specified bucket is not valid.")
         }
         _ = try await driver.createBucket(bucket)
@@ -46,12 +91,12 @@ extension S3API {
 
     func headBucket(_ bucket: BucketName) async throws -> HTTPResponse {
         _ = try await driver.bucket(bucket)
-        return HTTPResponse(.ok, ["x-amz-bucket-region": "us-east-1"])
+        return HTTPResponse(.ok, ["x-amz-bucket-region": Self.region])
     }
 
     func bucketLocation(_ bucket: BucketName) async throws -> HTTPResponse {
         _ = try await driver.bucket(bucket)
-        // Empty stands for us-east-1. The region in a signature may be any.
+        // Empty stands for us-east-1.
         return Self.xml("LocationConstraint") { _ in }
     }
 
@@ -113,8 +158,8 @@ extension S3API {
                     xml.element(
                         "Grantee", attributes: "xmlns:xsi=\"\(instance)\" xsi:type=\"CanonicalUser\""
                     ) { xml in
-                        xml.element("ID", "varve")
-                        xml.element("DisplayName", "varve")
+                        xml.element("ID", ownerID)
+                        xml.element("DisplayName", ownerID)
                     }
                     xml.element("Permission", "FULL_CONTROL")
                 }

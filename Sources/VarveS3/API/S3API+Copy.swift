@@ -28,8 +28,12 @@ extension S3API {
             var attributes = source.attributes
             if let replaced {
                 attributes.contentType = replaced.contentType
-                let checksums = attributes.fields.filter { $0.key.hasPrefix("x-amz-checksum-") }
-                attributes.fields = replaced.fields.merging(checksums) { new, _ in new }
+                // What tells of the bytes stays.
+                let kept = attributes.fields.filter {
+                    $0.key.hasPrefix("x-amz-checksum-")
+                        || [ObjectHeaders.parts, ObjectHeaders.partChecksums].contains($0.key)
+                }
+                attributes.fields = replaced.fields.merging(kept) { new, _ in new }
             } else if let storage = call.header("x-amz-storage-class") {
                 attributes.fields["x-amz-storage-class"] = storage == "STANDARD" ? nil : storage
             }
@@ -49,7 +53,7 @@ extension S3API {
 
     /// UploadPartCopy: the part refers to the bytes of the object, or of a range of it.
     func copyPart(_ call: Call, _ object: ObjectAddress, _ upload: String) async throws -> HTTPResponse {
-        let (upload, part) = try await self.part(call, object, upload)
+        let (upload, part, _) = try await self.part(call, object, upload)
         let address = try source(call)
         let range = try call.header("x-amz-copy-source-range").map(Self.copyRange)
         let info = try await copy(call, address) { (source: ObjectInfo) in

@@ -14,15 +14,14 @@ extension S3API {
         let open: (any OpenObject)? = isHead ? nil : try await driver.open(object)
         let info = if let open { open.info } else { try await driver.stat(object) }
         let wanted = number == nil ? ranges(call, info) : nil
+        let wantsChecksums = call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED"
         var headers = ObjectHeaders.headers(
-            info,
-            withChecksums: wanted == nil && number == nil
-                && call.header("x-amz-checksum-mode")?.uppercased() == "ENABLED")
+            info, withChecksums: wantsChecksums && wanted == nil && number == nil)
         try Conditions(call.head.headers).check(info, headers: headers)
         try replace(&headers, call.target)
         var place = wanted?.resolve(size: info.size) ?? .whole
         if let number {
-            let part = try Self.part(number, of: info, &headers)
+            let part = try Self.part(number, of: info, &headers, withChecksum: wantsChecksums)
             place = part.isEmpty ? .whole : .parts([part])
         }
 
@@ -66,15 +65,25 @@ extension S3API {
     }
 
     /// Where a part lies. An object of which no parts are known is its own first one. Parts count in their order, whatever
-    /// their numbers were.
+    /// their numbers were. With a part goes its own checksum.
     private static func part(
-        _ number: UInt64, of info: ObjectInfo, _ headers: inout HTTPHeaders
+        _ number: UInt64, of info: ObjectInfo, _ headers: inout HTTPHeaders, withChecksum: Bool
     ) throws(S3Failure) -> Range<UInt64> {
-        let sizes = info.attributes.fields[ObjectHeaders.parts].flatMap { PartSizes($0, total: info.size) }
-        guard let range = (sizes ?? PartSizes([info.size])).range(of: number) else {
+        let parts = ObjectHeaders.parts(of: info)
+        guard let range = (parts?.sizes ?? PartSizes([info.size])).range(of: number) else {
             throw S3Failure(.invalidPartNumber, "The requested partnumber is not satisfiable")
         }
-        if let sizes { headers.add(name: "x-amz-mp-parts-count", value: String(sizes.count)) }
+        guard let parts else {
+            if withChecksum { ObjectHeaders.addChecksum(of: info.attributes, to: &headers) }
+            return range
+        }
+        headers.add(name: "x-amz-mp-parts-count", value: String(parts.sizes.count))
+        if withChecksum, let (algorithm, values) = parts.checksums, let value = values.value(of: Int(number)) {
+            headers.add(name: algorithm.header, value: value)
+            if let type = info.attributes.fields[ObjectHeaders.checksumType] {
+                headers.add(name: ObjectHeaders.checksumType, value: type)
+            }
+        }
         return range
     }
 

@@ -74,10 +74,10 @@ extension S3API {
         return (name, address, info)
     }
 
-    /// The upload and the address of the part that a request names.
+    /// The upload, the address of the part that a request names, and what is known of the upload.
     func part(
         _ call: Call, _ object: ObjectAddress, _ text: String
-    ) async throws -> (upload: ObjectAddress, part: ObjectAddress) {
+    ) async throws -> (upload: ObjectAddress, part: ObjectAddress, info: ObjectInfo) {
         guard let number = call.target.value("partNumber").flatMap({ UInt64(digits: $0) }),
             (1...UInt64(UploadName.partNumberMax)).contains(number)
         else {
@@ -86,15 +86,20 @@ extension S3API {
         }
         let upload = try await upload(text, object)
         guard let key = upload.name.partKey(Int(number)) else { throw S3Failure.noSuchUpload }
-        return (upload.address, ObjectAddress(object.bucket, key, in: .parts))
+        return (upload.address, ObjectAddress(object.bucket, key, in: .parts), upload.info)
     }
 
-    /// UploadPart. One that is there is replaced.
+    /// UploadPart. One that is there is replaced. The checksum that the upload was begun with is that of its parts: one
+    /// of another algorithm is refused, and of a part that comes without it is made here.
     func uploadPart(_ call: Call, _ object: ObjectAddress, _ text: String) async throws -> HTTPResponse {
-        let headers = call.head.headers
+        let wanted = try ObjectHeaders.wantedAlgorithm(call.head.headers)
+        let (upload, part, info) = try await part(call, object, text)
+        let expected = ObjectHeaders.algorithm(ofUpload: info)
         let payload = try PayloadReader(
-            call.request, call.authentication, pool: pool, computing: try ObjectHeaders.wantedAlgorithm(headers))
-        let (upload, part) = try await part(call, object, text)
+            call.request, call.authentication, pool: pool, computing: wanted ?? expected)
+        if let expected, let actual = payload.algorithm, actual != expected {
+            throw Self.mismatch(expected, actual)
+        }
         var attributes = ObjectAttributes()
         _ = try await store(payload, at: part, &attributes, WriteCondition(.any, upload: upload))
         attributes.fields[ObjectHeaders.checksumType] = nil
@@ -163,9 +168,11 @@ extension S3API {
             }
         }
         var attributes = upload.info.attributes
-        try Self.sum(chosen, &attributes, call)
+        try Self.sum(chosen, of: upload.info, &attributes, call)
         attributes.fields[ObjectHeaders.upload] = text
         attributes.fields[ObjectHeaders.parts] = PartSizes(chosen.map(\.info.size)).text
+        // An upload with very long headers is completed all the same.
+        if (try? attributes.check()) == nil { attributes.fields[ObjectHeaders.partChecksums] = nil }
         let info: ObjectInfo
         do {
             info = try await driver.compose(
@@ -228,24 +235,24 @@ extension S3API {
 
     /// Entity tag and checksum of the whole, of those of its parts.
     /// - Throws: `BadDigest` if the client has another checksum, `InvalidRequest` if its one can not be compared.
-    private static func sum(_ parts: [Part], _ attributes: inout ObjectAttributes, _ call: Call) throws {
+    private static func sum(
+        _ parts: [Part], of upload: ObjectInfo, _ attributes: inout ObjectAttributes, _ call: Call
+    ) throws {
         let digests = parts.flatMap {
             Hashing.bytes(hex: $0.info.attributes.etag) ?? Array($0.info.attributes.etag.utf8)
         }
         attributes.etag = Hashing.hex(try LegacyHash.md5(digests)) + "-\(parts.count)"
-        let name = attributes.fields.removeValue(forKey: ObjectHeaders.checksumAlgorithm)
-        let algorithm = name.flatMap { ChecksumAlgorithm(name: $0) }
+        attributes.fields[ObjectHeaders.checksumAlgorithm] = nil
+        let algorithm = ObjectHeaders.algorithm(ofUpload: upload)
         for other in ChecksumAlgorithm.allCases where other != algorithm && call.header(other.header) != nil {
-            throw S3Failure(
-                .invalidRequest,
-                "Checksum Type mismatch occurred, expected checksum Type: \(algorithm?.rawValue.lowercased() ?? "null"), "
-                    + "actual checksum Type: \(other.rawValue.lowercased())")
+            throw mismatch(algorithm, other)
         }
         guard let algorithm else { return }
         let isComposite = attributes.fields[ObjectHeaders.checksumType] == "COMPOSITE"
         attributes.fields[ObjectHeaders.checksumType] = nil
         let sent = call.header(algorithm.header)
-        guard let whole = try joined(parts, algorithm, isComposite) else {
+        let values = parts.compactMap { $0.info.attributes.fields[algorithm.header].flatMap { Base64.decode($0) } }
+        guard values.count == parts.count, let whole = try joined(values, parts, algorithm, isComposite) else {
             guard sent == nil else {
                 throw S3Failure(
                     .invalidRequest,
@@ -263,13 +270,21 @@ extension S3API {
         }
         attributes.fields[algorithm.header] = text
         attributes.fields[ObjectHeaders.checksumType] = isComposite ? "COMPOSITE" : "FULL_OBJECT"
+        attributes.fields[ObjectHeaders.partChecksums] = PartChecksums(values, algorithm).text
     }
 
-    /// The checksum of the whole, or that of the parts' checksums; nil if a part has none, or it can not be made of them.
-    private static func joined(_ parts: [Part], _ algorithm: ChecksumAlgorithm, _ isComposite: Bool) throws -> [UInt8]?
-    {
-        let values = parts.compactMap { $0.info.attributes.fields[algorithm.header].flatMap { Base64.decode($0) } }
-        guard values.count == parts.count, var whole = values.first else { return nil }
+    private static func mismatch(_ expected: ChecksumAlgorithm?, _ actual: ChecksumAlgorithm) -> S3Failure {
+        S3Failure(
+            .invalidRequest,
+            "Checksum Type mismatch occurred, expected checksum Type: \(expected?.rawValue.lowercased() ?? "null"), "
+                + "actual checksum Type: \(actual.rawValue.lowercased())")
+    }
+
+    /// The checksum of the whole, or that of the parts' checksums; nil if it can not be made of them.
+    private static func joined(
+        _ values: [[UInt8]], _ parts: [Part], _ algorithm: ChecksumAlgorithm, _ isComposite: Bool
+    ) throws -> [UInt8]? {
+        guard var whole = values.first else { return nil }
         if isComposite {
             var running = try RunningChecksum(algorithm)
             values.flatMap { $0 }.withUnsafeBytes { running.update($0) }

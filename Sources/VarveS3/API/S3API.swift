@@ -126,6 +126,11 @@ struct S3API: HTTPAPI {
         guard call.authentication.credential.allows(bucket) else {
             throw S3Failure(.accessDenied, "Access Denied")
         }
+        for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+            guard head.headers[name].allSatisfy({ $0 == Self.ownerID }) else {
+                throw S3Failure(.accessDenied, "Access Denied")
+            }
+        }
         if call.isWriteWithoutBody { try await checkUnusedBody(call) }
         if target.key.isEmpty { return try await answer(call, bucket) }
         let object = ObjectAddress(bucket, try Self.key(target.key))
@@ -170,6 +175,8 @@ struct S3API: HTTPAPI {
         if let upload = target.value("uploadId") {
             switch call.head.method {
             case .PUT:
+                // Of an upload itself nothing can be put.
+                guard target.has("partNumber") else { throw Self.methodNotAllowed }
                 if call.header("x-amz-copy-source") != nil { return try await copyPart(call, object, upload) }
                 return try await uploadPart(call, object, upload)
             case .POST: return try await completeUpload(call, object, upload)
@@ -178,10 +185,15 @@ struct S3API: HTTPAPI {
             default: throw Self.methodNotAllowed
             }
         }
+        // A slip of a client's must not replace or remove a whole object instead of a part.
+        guard isRead || !target.has("partNumber") else {
+            throw S3Failure(.invalidArgument, "This operation does not accept partNumber without uploadId")
+        }
         if call.head.method == .POST, target.has("uploads") { return try await createUpload(call, object) }
         if let part = Subresource.first({ target.has($0) }) {
             if call.head.method == .PUT, part == .acl { return try await putAccessControl(call, object) }
             guard call.head.method == .GET else { throw S3Failure.notImplemented }
+            if part == .attributes { return try await objectAttributes(call, object) }
             return try await objectProperty(part, object)
         }
         switch call.head.method {
@@ -241,10 +253,12 @@ struct S3API: HTTPAPI {
         .malformedXML, "The XML you provided was not well-formed or did not validate against our published schema")
 
     /// Who owns everything.
+    static let ownerID = "varve"
+
     static func owner(_ name: StaticString, _ xml: inout XMLWriter) {
         xml.element(name) { xml in
-            xml.element("ID", "varve")
-            xml.element("DisplayName", "varve")
+            xml.element("ID", ownerID)
+            xml.element("DisplayName", ownerID)
         }
     }
 }

@@ -122,7 +122,7 @@ struct SignatureV4 {
         guard let expires = Int(text), text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2D }) else {
             throw Self.badQuery("X-Amz-Expires should be a number")
         }
-        guard expires >= 0 else { throw Self.badQuery("X-Amz-Expires must be non-negative") }
+        guard expires > 0 else { throw Self.badQuery("X-Amz-Expires must be at least 1 second") }
         guard expires <= Self.expirySecondsMax else {
             throw Self.badQuery("X-Amz-Expires must be less than a week (in seconds) that is \(Self.expirySecondsMax)")
         }

@@ -35,6 +35,8 @@ final class PayloadReader {
     private let lanes: [HashLane]
     private let pool: BlockingPool
     private(set) var summary: PayloadSummary?
+    /// The checksum that is sent, announced for the trailer, or computed without being sent.
+    var algorithm: ChecksumAlgorithm? { state.algorithm }
 
     /// - Parameter algorithm: A checksum to compute though none is sent.
     /// - Throws: ``S3Failure`` for lengths and checksums that are missing or malformed.
@@ -124,7 +126,7 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
     private let md5: PayloadHash
     private let expectedMD5: [UInt8]?
     private var checksum: PayloadHash?
-    private var algorithm: ChecksumAlgorithm?
+    let algorithm: ChecksumAlgorithm?
     private var expectedChecksum: [UInt8]?
     private let trailerName: String?
 
@@ -158,6 +160,15 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
             expectedMD5 = nil
         }
 
+        // Whoever sends a checksum wants it to be compared: one that can not be is no reason to store the bytes.
+        for (name, _) in headers {
+            let name = name.lowercased()
+            guard name.hasPrefix("x-amz-checksum-"), ChecksumAlgorithm(header: name) == nil else { continue }
+            guard Self.notChecksums.contains(name) else {
+                throw S3Failure(
+                    .invalidRequest, "The algorithm type you specified in x-amz-checksum- header is invalid.")
+            }
+        }
         var sent: [(ChecksumAlgorithm, String)] = []
         for algorithm in ChecksumAlgorithm.allCases {
             for value in headers[algorithm.header] { sent.append((algorithm, value)) }
@@ -185,8 +196,18 @@ final class PayloadState: @unchecked Sendable {  // One caller at a time: each c
         } else {
             algorithm = announced ?? computing
         }
+        if let text = headers.first(name: "x-amz-sdk-checksum-algorithm"), let algorithm,
+            ChecksumAlgorithm(name: text) != algorithm
+        {
+            throw S3Failure(.invalidRequest, "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+        }
         if let algorithm { checksum = PayloadHash(try RunningChecksum(algorithm)) }
     }
+
+    /// Headers named as checksums are, that are none.
+    private static let notChecksums = [
+        ObjectHeaders.checksumAlgorithm, ObjectHeaders.checksumType, "x-amz-checksum-mode",
+    ]
 
     /// Whether the content lies in chunks within the body.
     var isChunked: Bool { decoder != nil }
