@@ -56,6 +56,10 @@ let benchmarks: [Target] =
         .executableTarget(
             name: "compare", dependencies: ["VarveRig", arguments], path: "Benchmarks/Compare", swiftSettings: strict),
         .executableTarget(
+            name: "s3-sink",
+            dependencies: ["VarveHTTP", nioCore, nioHTTP1, concurrencyHelpers, logging],
+            path: "Benchmarks/Sink", swiftSettings: strict),
+        .executableTarget(
             name: "deflate-table", dependencies: ["VarveDeflate", "VarveZstd"], path: "Benchmarks/DeflateTable",
             swiftSettings: strict),
     ]

@@ -13,8 +13,12 @@ struct BackingCommand: ParsableCommand {
         discussion: """
             skopeo pushes every tagged image of an OCI layout, one after the other, and pulls them again at once, from \
             three servers in turns, each time into an empty store: docker-registry with its filesystem driver, \
-            docker-registry with its s3 driver on Varve, and Varve itself. Digests are kept, and skopeo compares every \
-            one of them. Then what Varve keeps is settled and evicted, and its files are counted.
+            docker-registry with its s3 driver on Varve, and Varve itself. Then what Varve keeps is settled and evicted \
+            under the running servers, every image is pulled once more, rebuilt ("cold"), and the store's files are \
+            counted. Digests are kept, and skopeo compares every one of them at every pull.
+
+            With --sink there is a fourth: docker-registry with its s3 driver on a server that checks nothing and keeps \
+            nothing. No S3 store can make a push cheaper than that.
             """)
 
     @OptionGroup var common: CommonOptions
@@ -24,6 +28,9 @@ struct BackingCommand: ParsableCommand {
 
     @Option(help: "The registry.")
     var registry = "docker-registry"
+
+    @Option(help: "The s3-sink program; pushes to it are measured too.")
+    var sink: String?
 
     @Option(help: "How often everything is done.")
     var repetitions = 3
@@ -35,7 +42,10 @@ struct BackingCommand: ParsableCommand {
         let server: String
         let repetition: Int
         let pushSeconds: Double
-        let pullSeconds: Double
+        /// Nil if nothing can be pulled.
+        let pullSeconds: Double?
+        /// The same once everything is settled and evicted.
+        let coldPullSeconds: Double?
         /// Processor time while images were pushed.
         let registryPushSeconds: Double
         let varvePushSeconds: Double
@@ -47,14 +57,17 @@ struct BackingCommand: ParsableCommand {
         case files = "docker-registry, its own files"
         case backed = "docker-registry on Varve"
         case direct = "Varve itself"
+        case sink = "docker-registry on a sink"
     }
+
+    private var routes: [Route] { Route.allCases.filter { $0 != .sink || sink != nil } }
 
     func run() throws {
         let varve = try common.varveProgram()
         let tags = try imageTags()
         var samples: [Sample] = []
         for repetition in 1...max(1, repetitions) {
-            for route in repetition.isMultiple(of: 2) ? Route.allCases.reversed() : Route.allCases {
+            for route in repetition.isMultiple(of: 2) ? routes.reversed() : routes {
                 samples.append(try measure(route, varve, tags, repetition))
                 note("repetition \(repetition)/\(repetitions): \(route.rawValue) done")
             }
@@ -62,14 +75,18 @@ struct BackingCommand: ParsableCommand {
         try common.write(
             samples, versions: ["docker-registry": firstVersionLine(registry), "varve": firstVersionLine(varve)])
         var table = Table(
-            "\(tags.count) images", "push s", "ratio", "pull s", "ratio", "registry CPU s", "varve CPU s", "stored MB")
+            "\(tags.count) images", "push s", "ratio", "pull s", "ratio", "cold pull s", "registry CPU s",
+            "store CPU s", "stored MB")
         let first = samples.filter { $0.server == Route.files.rawValue }
-        for route in Route.allCases {
+        for route in routes {
             let own = samples.filter { $0.server == route.rawValue }
-            let (push, pull) = (median(own.map(\.pushSeconds)), median(own.map(\.pullSeconds)))
+            let (push, pulls) = (median(own.map(\.pushSeconds)), own.compactMap(\.pullSeconds))
+            let cold = own.compactMap(\.coldPullSeconds)
             table.add(
-                route.rawValue, fixed(push, 1), fixed(push / median(first.map(\.pushSeconds))), fixed(pull, 1),
-                fixed(pull / median(first.map(\.pullSeconds))), fixed(median(own.map(\.registryPushSeconds)), 1),
+                route.rawValue, fixed(push, 1), fixed(push / median(first.map(\.pushSeconds))),
+                pulls.isEmpty ? "" : fixed(median(pulls), 1),
+                pulls.isEmpty ? "" : fixed(median(pulls) / median(first.compactMap(\.pullSeconds))),
+                cold.isEmpty ? "" : fixed(median(cold), 1), fixed(median(own.map(\.registryPushSeconds)), 1),
                 fixed(median(own.map(\.varvePushSeconds)), 1), megabytes(own.last?.storedBytes ?? 0))
         }
         print(table.text)
@@ -107,13 +124,19 @@ struct BackingCommand: ParsableCommand {
         case .direct:
             varve = try .start(
                 .varve(program: program, arguments: serveArgument), store: store, logs: work.path(of: "logs"))
+        case .sink:
+            let bucket = try S3Bucket.made()
+            varve = try .start(.sink(program: sink ?? "", port: bucket.port), store: store, logs: work.path(of: "sink"))
+            front = try .start(
+                .distributionOnS3(program: registry, bucket: bucket), store: work.path(of: "none"),
+                logs: work.path(of: "logs"))
         }
         guard let port = front?.port ?? varve?.port else { throw RigError("no server") }
         let skopeo = ["skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests"]
         func cpu(_ server: TestServer?) throws -> Double { try server?.figures.cpuSeconds ?? 0 }
         flushDisks()
         let before = (try cpu(front), try cpu(varve))
-        var start = monotonicSeconds()
+        let start = monotonicSeconds()
         for (number, tag) in tags.enumerated() {
             try VarveRig.run(
                 skopeo + [
@@ -122,23 +145,28 @@ struct BackingCommand: ParsableCommand {
         }
         let push = monotonicSeconds() - start
         let after = (try cpu(front), try cpu(varve))
-        start = monotonicSeconds()
-        for number in tags.indices {
-            let folder = try TemporaryFolder(in: common.work, prefix: "varve-pulled")
-            try VarveRig.run(
-                skopeo + [
-                    "--src-tls-verify=false", "docker://127.0.0.1:\(port)/bench/\(number):1",
-                    "dir:" + folder.path(of: "image"),
-                ])
+        func pullAll() throws -> Double {
+            let start = monotonicSeconds()
+            for number in tags.indices {
+                let folder = try TemporaryFolder(in: common.work, prefix: "varve-pulled")
+                try VarveRig.run(
+                    skopeo + [
+                        "--src-tls-verify=false", "docker://127.0.0.1:\(port)/bench/\(number):1",
+                        "dir:" + folder.path(of: "image"),
+                    ])
+            }
+            return monotonicSeconds() - start
         }
-        let pull = monotonicSeconds() - start
-        front?.stop()
-        if let varve {
+        let pull = route == .sink ? nil : try pullAll()
+        var cold: Double?
+        if route == .backed || route == .direct {
             try VarveRig.run([program, "settle", "--evict", "--store", store])
-            varve.stop()
+            cold = try pullAll()
         }
+        front?.stop()
+        varve?.stop()
         return Sample(
-            server: route.rawValue, repetition: repetition, pushSeconds: push, pullSeconds: pull,
+            server: route.rawValue, repetition: repetition, pushSeconds: push, pullSeconds: pull, coldPullSeconds: cold,
             registryPushSeconds: after.0 - before.0, varvePushSeconds: after.1 - before.1,
             storedBytes: try DiskUse(of: store).bytes)
     }

@@ -84,6 +84,7 @@ extension ServerKind {
         switch self {
         case .varve(let program, _), .distribution(let program), .distributionOnS3(let program, _):
             firstVersionLine(program)
+        case .sink: ""
         }
     }
 }

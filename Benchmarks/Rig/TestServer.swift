@@ -12,12 +12,15 @@ package enum ServerKind: Sendable {
     case distribution(program: String)
     /// The same with its s3 driver, over a bucket on this machine.
     case distributionOnS3(program: String, bucket: S3Bucket)
+    /// An S3 server that keeps nothing.
+    case sink(program: String, port: UInt16)
 
     package var name: String {
         switch self {
         case .varve: "varve"
         case .distribution: "docker-registry"
         case .distributionOnS3: "docker-registry on S3"
+        case .sink: "s3-sink"
         }
     }
 }
@@ -86,6 +89,10 @@ package final class TestServer {
         switch kind {
         case .varve(let program, let arguments):
             command = [program, "serve", "--store", store, "--listen", "127.0.0.1:0"] + arguments
+        case .sink(let program, let port):
+            fixedPort = port
+            try FileManager.default.createDirectory(atPath: store, withIntermediateDirectories: true)
+            command = [program, "\(port)"]
         case .distribution(let program), .distributionOnS3(let program, _):
             let port = try freePort()
             fixedPort = port

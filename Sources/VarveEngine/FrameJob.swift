@@ -42,11 +42,15 @@ final class FrameJob: @unchecked Sendable {  // the two threads take turns, hand
         lengths.append(UInt32(bytes.count))
     }
 
-    func start(on workers: BlockingPool, level: Int) {
+    /// - Parameter yields: Whether the worker's thread goes behind all others from then on.
+    func start(on workers: BlockingPool, level: Int, yields: Bool) {
         done.lock()
         done.unlock(withValue: false)
         workers.submit { [self] isActive in
-            if isActive { compress(level: level) }
+            if isActive {
+                if yields { lowerPriority() }
+                compress(level: level)
+            }
             done.lock()
             done.unlock(withValue: true)
         }
@@ -59,7 +63,6 @@ final class FrameJob: @unchecked Sendable {  // the two threads take turns, hand
     }
 
     private func compress(level: Int) {
-        lowerPriority()
         BackgroundTime.note()
         defer { BackgroundTime.note() }
         result = Result { () throws(CodecError) in

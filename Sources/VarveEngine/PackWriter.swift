@@ -127,7 +127,8 @@ final class PackWriter {
         building = nil
         current?.waitingRawBytes += UInt64(frame.rawCount)
         jobs.append(frame)
-        frame.start(on: core.workers, level: core.settings.compressionLevel)
+        frame.start(
+            on: core.workers, level: core.settings.compressionLevel, yields: core.settings.settlingYields)
         if jobs.count >= Self.jobsMax { try writeOldest() }
     }
 

@@ -9,7 +9,7 @@ import VarveDrivers
 import VarveIndex
 import VarveModel
 
-/// Works through the settle queue, one batch after another, on one thread of its own with low priority.
+/// Works through the settle queue, one batch after another, on one thread of its own, in a server with low priority.
 ///
 /// One thread settles, so two layers that come together find each other's chunks; compression runs beside it on the
 /// workers. A batch is made durable together: pack bytes, then chunk rows, then the proof of every blob, then the rows
@@ -167,7 +167,7 @@ final class Settler: Sendable {
     /// - Returns: nil if there was nothing to do.
     private func runBatch(after: UInt64?, progress: ((UInt64) -> Void)?) throws(VarveError) -> Int? {
         if state.withLockedValue({ $0.isStopped }) { return nil }
-        lowerPriority()
+        if core.settings.settlingYields { lowerPriority() }
         try core.adoptObjects(pace) { state.withLockedValue { $0.isStopped } }
         let queued = try core.read { transaction -> [(digest: Digest, row: BlobRow)] in
             var batch: [(digest: Digest, row: BlobRow)] = []

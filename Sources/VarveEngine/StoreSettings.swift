@@ -38,8 +38,8 @@ public struct StoreSettings: Sendable {
     public var frameCacheBytes: Int = 64 << 20
     /// A pack that has grown past this is sealed. Smaller only in tests.
     package var packBytes: UInt64 = 64 << 20
-    /// Whether settling in the background steps back while other threads of the process are busy: for a server, whose
-    /// requests go before.
+    /// Whether settling in the background has a low priority and steps back while other threads of the process are busy:
+    /// for a server, whose requests go before.
     public var settlingYields = false
     /// Opens without the right to write; works beside a process that serves the store.
     public var readOnly: Bool = false
