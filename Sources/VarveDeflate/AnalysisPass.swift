@@ -149,10 +149,12 @@ struct AnalysisPass {
         guard walk.elementCount < wanted.index, case .block(let block) = elements[walk.elementCount] else {
             return Ended(cut: wanted, next: next, description: description)
         }
-        // Models that end so can begin anywhere.
         let cut = Cut(index: walk.elementCount, plain: block.plainStart, bit: block.bitStart)
-        guard let next = restart(at: cut) else { return nil }
-        return Ended(cut: cut, next: next, description: description)
+        guard let early = restart(at: cut) else {
+            // Not in step there: as far as was wanted, then, however much work that is.
+            return Ended(cut: wanted, next: next, description: describe(0..<wanted.index, segment, end: wanted.plain))
+        }
+        return Ended(cut: cut, next: early, description: description)
     }
 
     /// Ends the segment in progress at the cut or before it, with another model if the one so far does badly; does nothing

@@ -182,8 +182,10 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         defer { before = now }
         if count == 0 || now.plain == before.plain { return false }
         if now.work >= effort.segmentWork { return true }
-        let next = (now.work - before.work) * count / (now.plain - before.plain)
-        return now.work > effort.segmentWork / 8 && now.work + next > effort.segmentWork / 4 * 5
+        if now.work <= effort.segmentWork / 8 { return false }
+        // A hostile block may be more work than can be multiplied.
+        let (product, isHuge) = (now.work - before.work).multipliedReportingOverflow(by: count)
+        return isHuge || product / (now.plain - before.plain) > effort.segmentWork / 4 * 5 - now.work
     }
 
     /// Reads a segment's description and makes its bytes.
