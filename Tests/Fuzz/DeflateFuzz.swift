@@ -36,7 +36,9 @@ private func takeApart(_ file: [UInt8], _ parameters: StreamParameters?) {
 
 /// What a plan says is done within its bounds, or refused.
 func follow(_ body: [UInt8], _ random: inout Seeded) {
-    guard let rebuilder = try? DeflateRebuilder(plan: sealed(body)), rebuilder.plainCount <= 1 << 20 else { return }
+    let versions = DeflatePlan.oldestVersion...DeflatePlan.version
+    let plan = sealed(body, version: .random(in: versions, using: &random))
+    guard let rebuilder = try? DeflateRebuilder(plan: plan), rebuilder.plainCount <= 1 << 20 else { return }
     let plain = fuzzText(rebuilder.plainCount, &random)
     let workspace = DeflateRebuilder.Workspace()
     for index in rebuilder.segments.indices {
@@ -45,10 +47,10 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
     }
 }
 
-private func sealed(_ body: [UInt8]) -> [UInt8] {
+private func sealed(_ body: [UInt8], version: UInt8) -> [UInt8] {
     let check = Checksum.crc32(body[...])
     let sum = (0..<4).map { UInt8(truncatingIfNeeded: check >> UInt32(8 * $0)) }
-    return DeflatePlan.magic + [DeflatePlan.version] + sum + body
+    return DeflatePlan.magic + [version] + sum + body
 }
 
 /// The small fixtures, small as plain bytes too, and the bodies of their plans.
