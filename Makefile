@@ -15,6 +15,9 @@ TESTFLAGS ?=
 LIBRARIES := liblmdb-dev libzstd-dev libssl-dev zlib1g-dev
 TOOLS := git ca-certificates pkg-config
 
+# Tests that run at once. Without a limit all of them do, and what waits for a time limit of its own is starved.
+TESTS_AT_ONCE := 3
+
 # A module may import only what Package.swift lists for it.
 BUILDFLAGS := --explicit-target-dependency-import-check error $(if $(JOBS),-j $(JOBS))
 
@@ -34,7 +37,7 @@ help:
 	@sed -n 's/^# make /make /p' Makefile
 
 test: packages lint build-tests
-	$(SWIFT) test --skip-build $(BUILDFLAGS) $(TESTFLAGS)
+	$(SWIFT) test --skip-build --experimental-maximum-parallelization-width $(TESTS_AT_ONCE) $(BUILDFLAGS) $(TESTFLAGS)
 
 demo:
 	@.ci/demo
