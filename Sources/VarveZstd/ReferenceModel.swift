@@ -79,7 +79,7 @@ class ReferenceModel: MatchModel {
         if startsJob(at: start) {
             clear()
             recent = (0, 0)
-            base = start - windowBytes >> 3
+            base = jobBase(at: start)
             floor = base
             learn(text, start)
         }
@@ -87,6 +87,9 @@ class ReferenceModel: MatchModel {
         if end &- start < 7 || end &- base > 1 << 31 { return }
         search(text, start, end, list)
     }
+
+    /// Where the text begins that a job which starts at `start` knows.
+    private func jobBase(at start: Int) -> Int { max(start - windowBytes >> 3, 0) }
 
     /// Where the text begins that lies in one piece with the block at `position`.
     @inline(__always)
@@ -119,6 +122,7 @@ class ReferenceModel: MatchModel {
     final func reach(at position: Int) -> Int { startsJob(at: position) ? windowBytes >> 3 : windowBytes }
 
     final func beginRunUp(at position: Int) {
+        base = settings.jobLog > 0 ? jobBase(at: (position >> settings.jobLog) << settings.jobLog) : 0
         floor = position
         recent = (0, 0)
     }

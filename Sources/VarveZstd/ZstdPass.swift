@@ -33,16 +33,24 @@ final class ZstdPass {
     private var exceptionBytes = 0
     private var pointBytes: [UInt8] = []
     private var lastPoint = RestartPoint()
-    private var pointsRefused = 0
+    /// Plain bytes before which no point is tried again.
+    private var nextTry = 0
     private var secondLooks = 0
 
     /// Frames that are looked at again with all models, because the last ones did not fit.
     private static let secondLooksMax = 12
-    /// Plain bytes between restart points at least, where jobs begin and elsewhere.
+    /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, and where there are none.
     private static let jobSpacing = 4 << 20
+    private static let spacingInJobs = 2 << 20
     private static let spacingMin = 8 << 20
     /// A run-up has a window, and so many bytes at least: in less the search does not fall into step.
+    private static let runUpInJobs = 2 << 20
     private static let runUpMin = 4 << 20
+    /// Compressed bytes of the stretch before a point for each table entry that it may have. An entry is about four bytes.
+    private static let bytesPerEntry = 1000
+    private static let bytesPerEntryInJobs = 400
+    /// A point that had too many entries is tried again after this, or a quarter of the stretch if that is more.
+    private static let retryMin = 2 << 20
     private static let setsMax = 16
     /// Plain bytes looked at then: libzstd's jobs and buffers show late.
     private static let secondLookBytes = 10 << 20
@@ -158,7 +166,7 @@ final class ZstdPass {
         usualBlocks = 0
         pointBytes = []
         lastPoint = RestartPoint()
-        pointsRefused = 0
+        nextTry = 0
         var hash = XXHash()
         var isLast = false
         while !isLast {
@@ -237,28 +245,22 @@ final class ZstdPass {
     private func placePoint(_ header: FrameHeader, _ compressed: Int) throws {
         guard let walk else { return }
         let position = history.end
-        let window = walk.model.windowBytes
-        let isJob = walk.model.startsJob(at: position)
-        let hasJobs = walk.parameters.jobBytes > 0
-        let spacing = spacing ?? (isJob ? Self.jobSpacing : max(Self.spacingMin, window))
-        guard position - lastPoint.plain >= spacing, isJob == hasJobs, pointsRefused < 4 else { return }
+        guard position >= nextTry, let runUp = runUp(walk, to: position) else { return }
         var point = walk.point()
         point.plain = position
         point.compressed = compressed
         point.exceptions = exceptions.count
         point.usualBlocks = usualBlocks
-        let block = walk.model.blockBytes(at: 0)
-        let wanted = max(window, self.spacing == nil ? Self.runUpMin : 0)
-        point.runUp = isJob ? 0 : min((wanted + block - 1) / block * block, position)
+        point.runUp = runUp
         let next = other ?? FrameWalk(walk.parameters)
         other = next
         try next.runUp(header, history.text, to: point)
-        if !isJob {
-            // What costs more than a thousandth of the stretch before is not worth it.
-            let worth = self.spacing == nil ? (compressed - lastPoint.compressed) / 4000 : .max
+        if !walk.model.startsJob(at: position) {
+            let bytesPerEntry = walk.parameters.jobBytes > 0 ? Self.bytesPerEntryInJobs : Self.bytesPerEntry
+            let worth = spacing == nil ? (compressed - lastPoint.compressed) / bytesPerEntry : .max
             let most = min(max(worth, 16), RestartPoint.entriesMax)
             guard let entries = next.model.entries(unlike: walk.model, at: position, most: most) else {
-                pointsRefused += 1
+                nextTry = position + max(Self.retryMin, (position - lastPoint.plain) / 4)
                 return
             }
             point.entries = entries
@@ -270,6 +272,24 @@ final class ZstdPass {
         point.put(&pointBytes, after: lastPoint)
         lastPoint = point
         summary.points += 1
+    }
+
+    /// Plain bytes of the run-up to a restart point at `position`; nil if none shall be there.
+    private func runUp(_ walk: FrameWalk, to position: Int) -> Int? {
+        let model = walk.model
+        let distance = position - lastPoint.plain
+        let job = walk.parameters.jobBytes
+        if model.startsJob(at: position) {
+            return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? 0 : nil
+        }
+        let usual = job > 0 ? Self.spacingInJobs : Self.spacingMin
+        guard distance >= spacing ?? max(usual, model.windowBytes) else { return nil }
+        let wanted = max(model.windowBytes, spacing != nil ? 0 : job > 0 ? Self.runUpInJobs : Self.runUpMin)
+        let block = model.blockBytes(at: 0)
+        let whole = (wanted + block - 1) / block * block
+        // A run-up stays within its job. Where it would be most of the job so far, a point would save little.
+        if job > 0 { return position & (job - 1) >= 2 * whole ? whole : nil }
+        return min(whole, position)
     }
 
     // MARK: blocks

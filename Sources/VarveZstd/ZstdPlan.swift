@@ -4,7 +4,7 @@
 /// The bytes that, with the plain bytes, make a zstd file again. The format is specified in `Documentation.docc/Zstd.md`.
 struct ZstdPlan {
     static let magic: [UInt8] = [0x56, 0x5a, 0x50]  // "VZP"
-    static let version: UInt8 = 2
+    static let version: UInt8 = 3
     static let versionOldest: UInt8 = 1
     /// Plain bytes of a frame up to which its checksum is made and not kept.
     static let checksumMax = 256 << 10
@@ -53,7 +53,7 @@ struct ZstdPlan {
         guard (Self.versionOldest...Self.version).contains(version) else { throw ZstdError("plan-version") }
         var check: UInt32 = 0
         for index in 0..<4 { check |= UInt32(bytes[4 + index]) << UInt32(8 * index) }
-        guard PlanBytes.crc32(bytes[8...]) == check else { throw .planDamaged }
+        guard Self.check(bytes[8...], version) == check else { throw .planDamaged }
         var input = PlanInput(bytes: bytes, range: 8..<bytes.count)
         compressedCount = try input.number()
         plainCount = try input.number()
@@ -205,10 +205,15 @@ struct ZstdPlan {
         }
     }
 
+    /// The checksum of the rest; from version 3 on of the version, too.
+    private static func check(_ body: ArraySlice<UInt8>, _ version: UInt8) -> UInt32 {
+        version < 3 ? PlanBytes.crc32(body) : PlanBytes.crc32(body, after: [version])
+    }
+
     /// Puts magic number, version and checksum before the rest.
     static func seal(_ body: [UInt8], version: UInt8 = version) -> [UInt8] {
         var result = magic + [version]
-        let check = PlanBytes.crc32(body[...])
+        let check = check(body[...], version)
         for shift in [0, 8, 16, 24] { result.append(UInt8(truncatingIfNeeded: check >> UInt32(shift))) }
         return result + body
     }
@@ -238,8 +243,9 @@ enum PlanBytes {
     }
 
     /// CRC-32 as gzip has it.
-    static func crc32(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    static func crc32(_ bytes: ArraySlice<UInt8>, after first: [UInt8] = []) -> UInt32 {
         var value: UInt32 = 0xffff_ffff
+        for byte in first { value = value >> 8 ^ table[Int((value ^ UInt32(byte)) & 255)] }
         for byte in bytes { value = value >> 8 ^ table[Int((value ^ UInt32(byte)) & 255)] }
         return ~value
     }

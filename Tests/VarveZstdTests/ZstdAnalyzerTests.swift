@@ -69,6 +69,10 @@ struct ZstdAnalyzerTests {
         ZstdParameters(
             .reference(strategy: 2, ReferenceModel.Settings(windowLog: 16, longLog: 14, shortLog: 13, shortBytes: 4)),
             endsFull: true),
+        ZstdParameters(
+            .reference(
+                strategy: 2,
+                ReferenceModel.Settings(windowLog: 16, longLog: 14, shortLog: 13, shortBytes: 5, jobLog: 20))),
     ]
 
     @Test("wrong models cost bytes, never the file", arguments: ["klauspost-frames.zst", "zstd1.5.4-4-stdin.zst"])
@@ -86,7 +90,7 @@ struct ZstdAnalyzerTests {
     @Test("a frame is made from its restart points as from its beginning", arguments: models)
     func restarts(parameters: ZstdParameters) throws {
         // Raw blocks: every proposal of the models has to be undone, so that one that is not the same breaks the file.
-        let (file, plain) = repetitiveFile(3 * parameters.windowBytes + 100_000, seed: 9)
+        let (file, plain) = repetitiveFile(3 * parameters.windowBytes + 100_000 + 2 * parameters.jobBytes, seed: 9)
         let pass = ZstdPass(source: source(file), parameters: parameters)
         pass.isWhole = true
         pass.spacing = max(100_000, parameters.windowBytes)
@@ -156,7 +160,7 @@ struct ZstdAnalyzerTests {
         PlanBytes.put(&body, Array(file.suffix(4)))
         PlanBytes.put(&body, [])
         #expect(try isEqual(rebuilt(plan: ZstdPlan.seal(body, version: 1), plain: plain), file))
-        #expect(throws: ZstdError("plan-version")) { try ZstdRebuilder(plan: ZstdPlan.seal(body, version: 3)) }
+        #expect(throws: ZstdError("plan-version")) { try ZstdRebuilder(plan: ZstdPlan.seal(body, version: 4)) }
     }
 
     @Test("small frames cost little more than their sizes", arguments: ["klauspost-best-frames.zst"])
