@@ -77,3 +77,26 @@ func isExact(
     }
     return exact
 }
+
+/// 100 ranges of 64 KiB at random places of a file of `count` bytes, the same ones each time.
+func randomRanges(_ count: Int) -> [Range<Int>] {
+    let size = 64 << 10
+    var state: UInt64 = 1
+    return (0..<100).map { _ in
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        let start = Int(state >> 33) % max(count - size, 1)
+        return start..<min(start + size, count)
+    }
+}
+
+/// Median, 95th percentile and most of some seconds, in milliseconds.
+func milliseconds(_ values: [Double]) -> String {
+    let sorted = values.sorted()
+    guard let most = sorted.last else { return "" }
+    return [median(values), sorted[min(sorted.count * 95 / 100, sorted.count - 1)], most]
+        .map { fixed($0 * 1e3, 1) }.joined(separator: ", ")
+}
+
+func median(_ values: [Double]) -> Double {
+    values.isEmpty ? 0 : values.sorted()[values.count / 2]
+}

@@ -17,7 +17,6 @@ struct Race {
             + "sys.stdout.buffer.write(c.compress(d)+c.flush())'",
     ]
     private static let rounds = 5
-    private static let rangeBytes = 64 << 10
 
     let file: String
 
@@ -68,13 +67,13 @@ struct Race {
             ratios.append((encodes.last ?? 0) / (rebuilds.last ?? 1))
         }
         let megabytes = Double(plain.count) / 1e6
-        let ours = Self.median(rebuilds)
+        let ours = median(rebuilds)
         let ranges = ranges(rebuilder, plain, bytes)
         print(
-            "| \(command.prefix(40)) | \(summary.encoder) | \(fixed(megabytes / Self.median(encodes), 1))"
-                + " | \(fixed(megabytes / ours, 1)) | \(fixed(Self.median(ratios), 2))"
+            "| \(command.prefix(40)) | \(summary.encoder) | \(fixed(megabytes / median(encodes), 1))"
+                + " | \(fixed(megabytes / ours, 1)) | \(fixed(median(ratios), 2))"
                 + " | \(fixed(twoThreads(rebuilder, plain, bytes), 2))"
-                + " | \(Self.milliseconds(ranges))"
+                + " | \(milliseconds(ranges))"
                 + " | \(fixed(range(rebuilder, 0..<1, plain, bytes) * 1e3, 1))"
                 + " | \(fixed(ours / (analysis + ours), 2)) |")
     }
@@ -93,25 +92,12 @@ struct Race {
             }
             return Self.wall() - start
         }
-        return Self.median((0..<Self.rounds).map { _ in wall(1) / wall(2) })
-    }
-
-    /// Median, the 95th of a hundred, and the most.
-    private static func milliseconds(_ values: [Double]) -> String {
-        let sorted = values.sorted()
-        guard let most = sorted.last else { return "" }
-        return [median(values), sorted[min(sorted.count * 95 / 100, sorted.count - 1)], most]
-            .map { fixed($0 * 1e3, 1) }.joined(separator: ", ")
+        return median((0..<Self.rounds).map { _ in wall(1) / wall(2) })
     }
 
     /// Processor seconds for 64 KiB at 100 places, each with new memory for its models.
     private func ranges(_ rebuilder: DeflateRebuilder, _ plain: [UInt8], _ bytes: [UInt8]) -> [Double] {
-        var state: UInt64 = 1
-        return (0..<100).map { _ in
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let start = Int(state >> 33) % max(bytes.count - Self.rangeBytes, 1)
-            return range(rebuilder, start..<min(start + Self.rangeBytes, bytes.count), plain, bytes)
-        }
+        randomRanges(bytes.count).map { range(rebuilder, $0, plain, bytes) }
     }
 
     private func range(_ rebuilder: DeflateRebuilder, _ range: Range<Int>, _ plain: [UInt8], _ bytes: [UInt8]) -> Double
@@ -122,10 +108,6 @@ struct Race {
             _ = isExact(rebuilder, index, workspace, plain: plain, file: bytes, end: range.upperBound)
         }
         return seconds() - start
-    }
-
-    private static func median(_ values: [Double]) -> Double {
-        values.isEmpty ? 0 : values.sorted()[values.count / 2]
     }
 
     private static func wall() -> Double {
