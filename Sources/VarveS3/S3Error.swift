@@ -27,6 +27,8 @@ enum S3Code: String, Sendable, CaseIterable {
     case invalidPartOrder = "InvalidPartOrder"
     case invalidRange = "InvalidRange"
     case invalidRequest = "InvalidRequest"
+    case invalidStorageClass = "InvalidStorageClass"
+    case invalidToken = "InvalidToken"
     case invalidURI = "InvalidURI"
     case keyTooLong = "KeyTooLongError"
     case malformedXML = "MalformedXML"

@@ -113,6 +113,30 @@ struct RefusalTests {
         }
     }
 
+    @Test("a class, access list or encryption that S3 does not know, or a session's token: nothing is stored")
+    func unknownValues() async throws {
+        try await TestServer.run { server in
+            for (name, value, code) in [
+                ("x-amz-storage-class", "FOO", "InvalidStorageClass"), ("x-amz-acl", "foo", "InvalidArgument"),
+                ("x-amz-server-side-encryption", "ROT13", "InvalidArgument"),
+                ("x-amz-security-token", "abc", "InvalidToken"),
+            ] {
+                for target in ["/bucket/k", "/bucket/k?uploads"] {
+                    let method = target.hasSuffix("uploads") ? "POST" : "PUT"
+                    let reply = try await server.send(method, target, [(name, value)], body: [])
+                    #expect(reply.status == 400 && reply.code == code, "\(method) \(name): \(reply)")
+                }
+            }
+            #expect(try await server.isEmpty())
+            for (name, value) in [
+                ("x-amz-storage-class", "STANDARD_IA"), ("x-amz-acl", "private"),
+                ("x-amz-server-side-encryption", "AES256"), ("x-amz-security-token", ""),
+            ] {
+                #expect(try await server.send("PUT", "/bucket/k", [(name, value)], body: [1]).status == 200)
+            }
+        }
+    }
+
     @Test("a bucket is expected to belong to somebody else: nothing is read, written or told")
     func owners() async throws {
         try await TestServer.run { server in

@@ -41,8 +41,28 @@ enum ObjectHeaders {
             {
                 throw S3Failure.notImplemented
             }
+            if let values = known[name], !values.contains(value) { throw unknown(name, value) }
         }
     }
+
+    private static func unknown(_ name: String, _ value: String) -> S3Failure {
+        name == storageClass
+            ? S3Failure(.invalidStorageClass, "The storage class you specified is not valid")
+            : S3Failure(.invalidArgument, "\(name) can not be \(value.prefix(100))")
+    }
+
+    /// The values of headers that are taken though nothing comes of them.
+    private static let known: [String: Set<String>] = [
+        "x-amz-acl": [
+            "authenticated-read", "aws-exec-read", "bucket-owner-full-control", "bucket-owner-read",
+            "log-delivery-write", "private", "public-read", "public-read-write",
+        ],
+        "x-amz-server-side-encryption": ["AES256", "aws:fsx", "aws:kms", "aws:kms:dsse"],
+        storageClass: [
+            "DEEP_ARCHIVE", "EXPRESS_ONEZONE", "FSX_ONTAP", "FSX_OPENZFS", "GLACIER", "GLACIER_IR",
+            "INTELLIGENT_TIERING", "ONEZONE_IA", "OUTPOSTS", "REDUCED_REDUNDANCY", "SNOW", "STANDARD", "STANDARD_IA",
+        ],
+    ]
 
     /// Names or their beginnings.
     private static let unsupported = [

@@ -23,14 +23,25 @@ struct SignatureV4 {
         let fields = head.headers["authorization"]
         let isPresigned = target.has("X-Amz-Algorithm") || target.has("X-Amz-Signature")
         if fields.isEmpty {
-            if isPresigned { return try presigned(head, target) }
+            if isPresigned { return try withoutToken(presigned(head, target), head, target) }
             if target.has("Signature") || target.has("AWSAccessKeyId") { throw Self.oldVersion }
             throw S3Failure(.accessDenied, "Access Denied")
         }
         guard fields.count == 1, !isPresigned else {
             throw S3Failure(.invalidArgument, "Only one auth mechanism allowed")
         }
-        return try signed(head, target, fields[0])
+        return try withoutToken(signed(head, target, fields[0]), head, target)
+    }
+
+    /// Keys here have no sessions: whoever sends a session's token means other credentials than we know.
+    private func withoutToken(
+        _ authentication: Authentication, _ head: HTTPRequestHead, _ target: S3Target
+    ) throws(S3Failure) -> Authentication {
+        let inQuery = target.query.contains { $0.name == "X-Amz-Security-Token" && !$0.value.isEmpty }
+        guard !inQuery, head.headers["x-amz-security-token"].allSatisfy(\.isEmpty) else {
+            throw S3Failure(.invalidToken, "The provided token is malformed or otherwise invalid.")
+        }
+        return authentication
     }
 
     private static let oldVersion = S3Failure(
