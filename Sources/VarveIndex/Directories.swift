@@ -55,19 +55,32 @@ enum OpenDirectories {
         let inode: UInt64
     }
 
-    private static let open = Mutex<Set<Identity>>([])
+    /// Each with a descriptor: while one is open, a directory that was removed keeps its inode number to itself, and a new
+    /// one is not taken for it.
+    private static let entered = Mutex<[Identity: Int32]>([:])
 
     static func enter(_ path: String) throws(IndexError) -> Identity {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system("open", path) }
         var status = stat()
-        guard stat(path, &status) == 0 else { throw .system("stat", path) }
+        guard fstat(descriptor, &status) == 0 else {
+            close(descriptor)
+            throw .system("stat", path)
+        }
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-        guard open.withLock({ $0.insert(identity).inserted }) else {
+        let isNew = entered.withLock { entered in
+            if entered[identity] != nil { return false }
+            entered[identity] = descriptor
+            return true
+        }
+        guard isNew else {
+            close(descriptor)
             throw IndexError(.alreadyOpen, call: "index", detail: path)
         }
         return identity
     }
 
     static func leave(_ identity: Identity) {
-        _ = open.withLock { $0.remove(identity) }
+        if let descriptor = entered.withLock({ $0.removeValue(forKey: identity) }) { close(descriptor) }
     }
 }
