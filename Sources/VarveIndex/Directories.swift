@@ -64,8 +64,9 @@ enum OpenDirectories {
         guard descriptor >= 0 else { throw .system("open", path) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
+            let failure = IndexError.system("stat", path)
             close(descriptor)
-            throw .system("stat", path)
+            throw failure
         }
         let identity = Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
         let isNew = entered.withLock { entered in

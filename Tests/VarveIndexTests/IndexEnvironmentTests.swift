@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
+import Foundation
 import Glibc
 import Testing
 import VarveModel
@@ -51,6 +52,24 @@ struct IndexEnvironmentTests {
         }
         environment.close()
         try IndexEnvironment(path: alias).close()
+    }
+
+    @Test("an open directory is held, so that no other gets its inode number, and let go when it is closed")
+    func holdsDirectory() throws {
+        func isHeld() throws -> Bool {
+            try DurableDirectory.names(in: "/proc/self/fd").contains { name in
+                let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/" + name)
+                return target == path + " (deleted)"
+            }
+        }
+        let first = try IndexEnvironment(path: path)
+        TemporaryDirectory.remove(path)
+        #expect(try isHeld())
+        let second = try IndexEnvironment(path: path)
+        first.close()
+        #expect(try !isHeld())
+        #expect(throws: IndexError.self) { _ = try IndexEnvironment(path: path) }
+        second.close()
     }
 
     @Test("after closing, reads and writes are refused")
