@@ -33,7 +33,7 @@ final class ZstdPass {
     private var exceptionBytes = 0
     private var pointBytes: [UInt8] = []
     private var lastPoint = RestartPoint()
-    /// Plain bytes before which no point is tried again.
+    /// Plain bytes before which no point is tried again but at a job's start, where it costs nothing.
     private var nextTry = 0
     private var secondLooks = 0
 
@@ -245,7 +245,7 @@ final class ZstdPass {
     private func placePoint(_ header: FrameHeader, _ compressed: Int) throws {
         guard let walk else { return }
         let position = history.end
-        guard position >= nextTry, let runUp = runUp(walk, to: position) else { return }
+        guard let runUp = runUp(walk, to: position) else { return }
         var point = walk.point()
         point.plain = position
         point.compressed = compressed
@@ -283,7 +283,7 @@ final class ZstdPass {
             return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? 0 : nil
         }
         let usual = job > 0 ? Self.spacingInJobs : Self.spacingMin
-        guard distance >= spacing ?? max(usual, model.windowBytes) else { return nil }
+        guard position >= nextTry, distance >= spacing ?? max(usual, model.windowBytes) else { return nil }
         let wanted = max(model.windowBytes, spacing != nil ? 0 : job > 0 ? Self.runUpInJobs : Self.runUpMin)
         let block = model.blockBytes(at: 0)
         let whole = (wanted + block - 1) / block * block
