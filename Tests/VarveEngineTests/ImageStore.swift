@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import Logging
 import Testing
 import VarveDrivers
 import VarveModel
@@ -15,15 +14,11 @@ final class ImageStore: Sendable {
     var path: String { directory.path + "/store" }
 
     func open(faults: Faults? = nil, _ change: (inout StoreSettings) -> Void = { _ in }) async throws -> Store {
-        var settings = StoreSettings()
-        settings.settling = .off
-        settings.ioThreads = 4
-        settings.packBytes = 1 << 20
-        settings.cacheBudget = .bytes(0)
-        change(&settings)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        return try await Store.open(at: path, settings: settings, logger: logger, faults: faults)
+        try await Store.openQuietly(at: path, faults: faults) { settings in
+            settings.packBytes = 1 << 20
+            settings.cacheBudget = .bytes(0)
+            change(&settings)
+        }
     }
 
     /// Opens the store, hands it to `body`, closes it.

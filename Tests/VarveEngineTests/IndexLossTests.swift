@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import Logging
 import Testing
 import VarveIndex
 import VarveModel
@@ -142,9 +141,7 @@ struct IndexLossTests {
     }
 
     private func rebuild(_ files: ImageStore) async throws {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let report = try await Store.rebuildIndex(at: files.path, logger: logger)
+        let report = try await Store.rebuildIndex(at: files.path, logger: .quiet)
         #expect(report.problems.isEmpty)
     }
 

@@ -2,7 +2,6 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Glibc
-import Logging
 import NIOCore
 import Testing
 import VarveDrivers
@@ -20,15 +19,12 @@ struct ObjectRig: Sendable {
     init() throws { bucket = try #require(BucketName("registry")) }
 
     func open(faults: Faults? = nil, _ change: (inout StoreSettings) -> Void = { _ in }) async throws -> Store {
-        var settings = StoreSettings()
-        settings.settling = .off
-        settings.ioThreads = 4
-        change(&settings)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let store = try await Store.open(
-            at: directory.path + "/store", settings: settings, logger: logger, faults: faults)
-        if !settings.readOnly { _ = try await store.createBucket(bucket) }
+        var isReadOnly = false
+        let store = try await Store.openQuietly(at: directory.path + "/store", faults: faults) { settings in
+            change(&settings)
+            isReadOnly = settings.readOnly
+        }
+        if !isReadOnly { _ = try await store.createBucket(bucket) }
         return store
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import Logging
 import NIOConcurrencyHelpers
 import NIOCore
 import Testing
@@ -21,13 +20,7 @@ final class StoreDriverFixture: StorageDriverFixture {
     init(_ change: @escaping @Sendable (inout StoreSettings) -> Void = { _ in }) { self.change = change }
 
     func open() async throws -> any StorageDriver {
-        var settings = StoreSettings()
-        settings.settling = .off
-        settings.ioThreads = 4
-        change(&settings)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let store = try await Store.open(at: directory.path + "/store", settings: settings, logger: logger)
+        let store = try await Store.openQuietly(at: directory.path + "/store", change)
         opened.withLockedValue { $0 = store }
         return store
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-import Logging
 import Testing
 import VarveModel
 import VarveTestKit
@@ -11,9 +10,7 @@ import VarveTestKit
 @Suite("making the index anew")
 struct RebuildIndexTests {
     private func rebuild(_ files: ImageStore) async throws -> RebuildIndexReport {
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        return try await Store.rebuildIndex(at: files.path, logger: logger)
+        try await Store.rebuildIndex(at: files.path, logger: .quiet)
     }
 
     /// Images in every state: settled with and without raw bytes, raw for good, waiting to be settled, small blobs.

@@ -6,8 +6,10 @@ import Glibc
 import Logging
 import NIOCore
 import VarveCodec
-import VarveEngine
+import VarveDrivers
 import VarveModel
+
+@testable import VarveEngine
 
 /// A directory of its own for one test, and stores in it.
 final class StoreFixture: Sendable {
@@ -23,13 +25,16 @@ final class StoreFixture: Sendable {
     }
 
     func open(_ change: (inout StoreSettings) -> Void = { _ in }) async throws -> Store {
-        var settings = StoreSettings()
-        settings.settling = .off
-        settings.ioThreads = 4
-        change(&settings)
+        try await Store.openQuietly(at: path, change)
+    }
+}
+
+extension Logger {
+    /// Says what must not be, and nothing else.
+    static var quiet: Logger {
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        return try await Store.open(at: path, settings: settings, logger: logger)
+        return logger
     }
 }
 
@@ -53,6 +58,17 @@ func sha(_ bytes: [UInt8], _ algorithm: Digest.Algorithm = .sha256) throws -> Di
 }
 
 extension Store {
+    /// A store that settles only when it is told to.
+    static func openQuietly(
+        at path: String, faults: Faults? = nil, _ change: (inout StoreSettings) -> Void = { _ in }
+    ) async throws(VarveError) -> Store {
+        var settings = StoreSettings()
+        settings.settling = .off
+        settings.ioThreads = 4
+        change(&settings)
+        return try await open(at: path, settings: settings, logger: .quiet, faults: faults)
+    }
+
     func put(_ bytes: [UInt8], in repository: RepositoryName) async throws -> Digest {
         let digest = try sha(bytes)
         _ = try await putBlob(digest, in: repository, expecting: UInt64(bytes.count), body: body(bytes))
