@@ -5,7 +5,7 @@
 package struct ByteRanges: Equatable {
     /// One range as the client wrote it.
     package enum Part: Equatable {
-        /// From an offset to an offset, both included.
+        /// From an offset to an offset that is not before it, both included.
         case bounded(first: UInt64, last: UInt64)
         /// From an offset to the end.
         case from(UInt64)
@@ -27,7 +27,7 @@ package struct ByteRanges: Equatable {
     package var parts: [Part]
 
     /// Reads a header's value; nil if it is in another unit, malformed, or has more than `most` ranges: such a header is
-    /// ignored. A range whose last byte lies before its first is kept, it can not be satisfied.
+    /// ignored. One range whose last byte lies before its first makes all of it malformed (RFC 9110, section 14.1.1).
     package init?(_ field: String, most: Int) {
         let unit = "bytes="
         guard field.utf8.count > unit.utf8.count, field.prefix(unit.count).lowercased() == unit else { return nil }
@@ -49,7 +49,7 @@ package struct ByteRanges: Equatable {
                 guard let first else { return nil }
                 parts.append(.from(first))
             case (false, false):
-                guard let first, let last else { return nil }
+                guard let first, let last, first <= last else { return nil }
                 parts.append(.bounded(first: first, last: last))
             }
             if parts.count > most { return nil }

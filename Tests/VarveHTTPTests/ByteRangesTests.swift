@@ -24,7 +24,7 @@ struct ByteRangesTests {
 
     @Test("what can not be satisfied")
     func unsatisfiable() {
-        for field in ["bytes=1000-", "bytes=500-0", "bytes=-0", "bytes=5000-10000", "bytes=99999999999999999999-"] {
+        for field in ["bytes=1000-", "bytes=-0", "bytes=5000-10000", "bytes=99999999999999999999-"] {
             #expect(resolve(field) == .unsatisfiable)
         }
         #expect(resolve("bytes=0-", size: 0) == .unsatisfiable)
@@ -35,7 +35,8 @@ struct ByteRangesTests {
         "what is ignored",
         arguments: [
             "", "bytes", "bytes=", "bytes=a-b", "bytes=1", "bytes=-", "items=0-1", "bytes=0-1-2", "bytes=+1-2",
-            "bytes= - ", "bytes=0-1,x", "bytes=0x1-2", "bytes=,", "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8",
+            "bytes= - ", "bytes=0-1,x", "bytes=5-2", "bytes=0-1,5-2", "bytes=5000-1", "bytes=0x1-2", "bytes=,",
+            "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8",
         ])
     func ignored(_ field: String) { #expect(ByteRanges(field, most: 8) == nil) }
 

@@ -56,14 +56,16 @@ struct EndpointTests {
             #expect(one.body == Array(bytes[1000...200000]))
             let tail = try await server.send("GET", target, [("Range", "bytes=-5")])
             #expect(tail.body == Array(bytes.suffix(5)))
-            for field in ["bytes=300000-", "bytes=-0", "bytes=9-3"] {
+            for field in ["bytes=300000-", "bytes=-0"] {
                 let reply = try await server.send("GET", target, [("Range", field)])
                 #expect(reply.status == 416)
                 #expect(reply.header("Content-Range") == "bytes */300000")
             }
-            let ignored = try await server.send("GET", target, [("Range", "bytes=x")])
-            #expect(ignored.status == 200)
-            #expect(ignored.body == bytes)
+            for field in ["bytes=x", "bytes=9-3", "bytes=0-1,9-3"] {
+                let ignored = try await server.send("GET", target, [("Range", field)])
+                #expect(ignored.status == 200, "\(field)")
+                #expect(ignored.body == bytes)
+            }
 
             let several = try await server.send("GET", target, [("Range", "bytes=0-9,100000-250000,-1")])
             #expect(several.status == 206)
