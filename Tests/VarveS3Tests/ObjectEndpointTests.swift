@@ -207,6 +207,11 @@ struct ObjectEndpointTests {
             }
             #expect(found.count == 7)
             #expect(found.contains("c%20d"))
+            // An empty token is the beginning, and is told again: the suite of Ceph wants that, though S3 refuses it.
+            let start = try await server.send("GET", "/bucket?list-type=2&continuation-token=")
+            #expect(start.elements("Key") == all.elements("Key"))
+            #expect(start.element("ContinuationToken")?.isEmpty == true)
+            #expect(start.element("IsTruncated") == "false")
             let behind = try await server.send("GET", "/bucket?delimiter=%2F&marker=a%2F")
             #expect(behind.elements("Key") == ["b", "c d", "é"])
             for query in [
