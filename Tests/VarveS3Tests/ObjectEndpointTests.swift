@@ -133,7 +133,7 @@ struct ObjectEndpointTests {
                 <Delete><Object><Key>b</Key><ETag>\(tag)</ETag></Object><Object><Key>c</Key><ETag>\(other)</ETag></Object>\
                 <Object><Key>d</Key><Size>1</Size></Object><Object><Key>x</Key><ETag>*</ETag></Object></Delete>
                 """
-            let reply = try await server.send("POST", "/bucket?delete", body: Array(list.utf8))
+            let reply = try await server.deleteObjects(list)
             #expect(reply.status == 200)
             #expect(reply.elements("Code").sorted() == ["NoSuchKey", "NotImplemented", "PreconditionFailed"])
             #expect(try await server.send("GET", "/bucket").elements("Key") == ["c", "d"])
@@ -172,13 +172,54 @@ struct ObjectEndpointTests {
             let list =
                 "<Delete><Object><Key>a</Key></Object><Object><Key>b&amp;c</Key></Object>"
                 + "<Object><Key>gone</Key></Object><Object><Key>\(String(repeating: "k", count: 1025))</Key></Object></Delete>"
-            let reply = try await server.send("POST", "/bucket?delete", body: Array(list.utf8))
+            let reply = try await server.deleteObjects(list)
             #expect(reply.status == 200, "\(reply)")
             #expect(reply.elements("Deleted").count == 3)
             #expect(reply.code == "KeyTooLongError")
             #expect(try await server.isEmpty())
             let many = "<Delete>" + String(repeating: "<Object><Key>a</Key></Object>", count: 1001) + "</Delete>"
-            #expect(try await server.send("POST", "/bucket?delete", body: Array(many.utf8)).code == "MalformedXML")
+            #expect(try await server.deleteObjects(many).code == "MalformedXML")
+        }
+    }
+
+    @Test("DeleteObjects: without Content-MD5 and without a checksum nothing goes, however it is signed")
+    func deleteVouchedFor() async throws {
+        try await TestServer.run { server in
+            let list = Array("<Delete><Object><Key>k</Key></Object></Delete>".utf8)
+            var crc = try RunningChecksum(.crc32)
+            list.withUnsafeBytes { crc.update($0) }
+            let crc32 = Base64.encode(crc.finish())
+            let size = String(list.count, radix: 16)
+            func delete(_ headers: [(String, String)], _ body: [UInt8], _ digest: String?) async throws -> Reply {
+                try await server.send("PUT", "/bucket/k", body: [1])
+                return try await server.send("POST", "/bucket?delete", headers, body: body, digest: digest)
+            }
+            let decoded = ("x-amz-decoded-content-length", "\(list.count)")
+            let chunks = Array("\(size)\r\n".utf8) + list
+            for (headers, body, digest) in [
+                ([], list, nil), ([], list, "UNSIGNED-PAYLOAD"),
+                ([("x-amz-sdk-checksum-algorithm", "CRC32")], list, nil),
+                ([decoded], chunks + Array("\r\n0\r\n\r\n".utf8), "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+            ] {
+                let reply = try await delete(headers, body, digest)
+                #expect(reply.status == 400)
+                #expect(reply.code == "InvalidRequest", "\(headers): \(reply)")
+                #expect(reply.element("Message")?.hasSuffix("Content-MD5 OR x-amz-checksum-*") == true)
+                #expect(try await server.send("GET", "/bucket/k").body == [1])
+            }
+            let trailer = Array("\r\n0\r\nx-amz-checksum-crc32:\(crc32)\r\n\r\n".utf8)
+            for (headers, body, digest) in [
+                ([("Content-MD5", Base64.encode(try LegacyHash.md5(list)))], list, "UNSIGNED-PAYLOAD"),
+                ([("x-amz-checksum-crc32", crc32)], list, nil),
+                (
+                    [decoded, ("x-amz-trailer", "x-amz-checksum-crc32")], chunks + trailer,
+                    "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+                ),
+            ] {
+                let reply = try await delete(headers, body, digest)
+                #expect(reply.status == 200, "\(headers): \(reply)")
+                #expect(try await server.isEmpty())
+            }
         }
     }
 

@@ -312,18 +312,18 @@ struct RefusalTests {
                 list.replacing("</Delete>", with: String(repeating: " ", count: 3 << 20) + "</Delete>"),
             ]
             for text in wrong {
-                let reply = try await server.send("POST", "/bucket?delete", body: Array(text.utf8))
+                let reply = try await server.deleteObjects(text)
                 #expect(reply.code == "MalformedXML", "\(text.prefix(60)): \(reply)")
             }
             let body = Array(list.utf8)
-            let changed = try await server.send("POST", "/bucket?delete", body: body, digest: digest)
+            let changed = try await server.deleteObjects(list, digest: digest)
             #expect(changed.code == "XAmzContentSHA256Mismatch")
             let md5 = [("Content-MD5", Base64.encode(try LegacyHash.md5([])))]
             #expect(try await server.send("POST", "/bucket?delete", md5, body: body).code == "BadDigest")
             let bare = try await server.send("POST", "/bucket?delete", body: body, digest: "UNSIGNED-PAYLOAD")
             #expect(bare.code == "InvalidRequest")
             #expect(try await server.send("GET", "/bucket/k").body == [1])
-            let signed = try server.signed("POST", "/bucket?delete", digest: digest)
+            let signed = try server.signed("POST", "/bucket?delete", md5, digest: digest)
             let huge = try await server.raw(
                 "POST", "/bucket?delete", signed.headers + [("Content-Length", "1099511627776")])
             #expect(huge.code == "EntityTooLarge")

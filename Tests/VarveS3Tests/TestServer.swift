@@ -85,6 +85,14 @@ struct TestServer: Sendable {
         return try await raw(method, target, signed.headers, body: body)
     }
 
+    /// DeleteObjects, with the digest that it must have.
+    @discardableResult
+    func deleteObjects(_ list: String, digest: String? = nil) async throws -> Reply {
+        let body = Array(list.utf8)
+        let md5 = [("Content-MD5", Base64.encode(try LegacyHash.md5(body)))]
+        return try await send("POST", "/bucket?delete", md5, body: body, digest: digest)
+    }
+
     /// A request as it stands.
     @discardableResult
     func raw(
