@@ -15,8 +15,11 @@ public struct S3Settings: Sendable {
     public var hashThreads = 0
     /// Ranges in one request; with more, `Range` is ignored.
     public var rangesMax = 1024
-    /// Bytes of one XML body.
+    /// Bytes of one XML body, unless it is a list of objects to delete.
     public var xmlBytesMax = 2 << 20
+    /// Bytes of a list of objects to delete: 1,000 keys of 1,024 bytes, each of which is written as a reference (`&quot;`,
+    /// `&#x26;`), and room for the elements around them.
+    public var deleteBytesMax = 8 << 20
     /// Bytes of XML bodies that are read at once, for all connections; who finds no room is told to slow down.
     public var xmlBytesInFlight = 64 << 20
 

@@ -182,6 +182,21 @@ struct ObjectEndpointTests {
         }
     }
 
+    @Test("DeleteObjects: 1,000 keys of 1,024 bytes, each written as a reference", arguments: ["&quot;", "&#x22;"])
+    func deleteEscaped(_ reference: String) async throws {
+        try await TestServer.run { server in
+            let keys = (0..<1000).map { String(repeating: "\"", count: 1014) + "\(1_000_000_000 + $0)" }
+            for key in [keys[0], keys[999]] {
+                try await server.send("PUT", "/bucket/" + PercentCoding.encode(key.utf8, keepsSlash: false), body: [1])
+            }
+            let list = keys.map { "<Object><Key>\($0.replacing("\"", with: reference))</Key></Object>" }.joined()
+            let reply = try await server.deleteObjects("<Delete>\(list)<Quiet>true</Quiet></Delete>")
+            #expect(reply.status == 200, "\(reply)")
+            #expect(reply.elements("Error").isEmpty)
+            #expect(try await server.isEmpty())
+        }
+    }
+
     @Test("DeleteObjects: without Content-MD5 and without a checksum nothing goes, however it is signed")
     func deleteVouchedFor() async throws {
         try await TestServer.run { server in

@@ -310,6 +310,8 @@ struct RefusalTests {
                 list.replacing(">k<", with: ">k&#0;<"), String(repeating: "<Delete>", count: 100_000),
                 "<Delete>" + String(repeating: "<a/>", count: 100_000) + "<Object><Key>k</Key></Object></Delete>",
                 list.replacing("</Delete>", with: String(repeating: " ", count: 3 << 20) + "</Delete>"),
+                list.replacing(">k<", with: ">\(String(repeating: "k", count: 3 << 20))<"),
+                list.replacing("</Delete>", with: "<!--" + String(repeating: "-x", count: 4 << 20) + "--></Delete>"),
             ]
             for text in wrong {
                 let reply = try await server.deleteObjects(text)

@@ -59,8 +59,24 @@ struct XMLReaderTests {
         #expect(throws: XMLFault.self) { try XMLReader.read(Array(text.utf8)) }
     }
 
-    @Test("too many elements, and bytes that are not UTF-8")
-    func bounds() {
+    @Test("references beside plain text, and at the end", arguments: ["&amp;", "&#38;", "&#x26;", "&#x0000026;"])
+    func references(_ reference: String) throws {
+        let root = try XMLReader.read(Array("<a>\(reference)b\(reference)\(reference)c<d/>é\(reference)</a>".utf8))
+        #expect(root.text == "&b&&cé&")
+        for text in ["<a>\(reference.dropLast())</a>", "<a>x\(reference.dropLast())", "<a>&", "<a>&#x00000000026;</a>"]
+        {
+            #expect(throws: XMLFault.self) { try XMLReader.read(Array(text.utf8)) }
+        }
+    }
+
+    @Test("too much text, too many elements, and bytes that are not UTF-8")
+    func bounds() throws {
+        func document(_ count: Int) -> [UInt8] {
+            let half = String(repeating: "x", count: XMLReader.textBytesMax / 2)
+            return Array("<a>\(half)<b>\(String(repeating: "&#x78;", count: count))</b>\(half.dropFirst(9))</a>".utf8)
+        }
+        #expect(try XMLReader.read(document(9)).text.utf8.count == XMLReader.textBytesMax - 9)
+        #expect(throws: XMLFault.self) { try XMLReader.read(document(10)) }
         let many = "<a>" + String(repeating: "<b/>", count: XMLReader.elementsMax) + "</a>"
         #expect(throws: XMLFault.self) { try XMLReader.read(Array(many.utf8)) }
         #expect(throws: XMLFault.self) { try XMLReader.read(Array("<a>".utf8) + [0xFF] + Array("</a>".utf8)) }

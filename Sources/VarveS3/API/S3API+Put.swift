@@ -77,7 +77,7 @@ extension S3API {
             throw S3Failure(
                 .invalidRequest, "Missing required header for this request: Content-MD5 OR x-amz-checksum-*")
         }
-        let document = try await readXML(call)
+        let document = try await readXML(call, most: settings.deleteBytesMax)
         let entries = document.children("Object")
         guard document.name == "Delete", (1...1000).contains(entries.count) else { throw Self.malformedXML }
         let isQuiet = document.child("Quiet")?.text.lowercased() == "true"

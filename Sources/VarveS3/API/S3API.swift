@@ -219,10 +219,14 @@ struct S3API: HTTPAPI {
         return HTTPResponse(.ok, headers, body: .bytes(ByteBuffer(bytes: xml.bytes)))
     }
 
+    /// From this many bytes on a document is taken apart off the task's thread.
+    private static let pooledXMLBytesMin = 64 << 10
+
     /// An XML body, read, checked and parsed.
+    /// - Parameter most: Its bytes at most; nil for `S3Settings.xmlBytesMax`.
     /// - Parameter checksumIsOfObject: Whether a checksum in the head is that of the object the document is about, and
     ///   says nothing of the document.
-    func readXML(_ call: Call, checksumIsOfObject: Bool = false) async throws -> XMLElement {
+    func readXML(_ call: Call, most: Int? = nil, checksumIsOfObject: Bool = false) async throws -> XMLElement {
         var request = call.request
         if checksumIsOfObject {
             for algorithm in ChecksumAlgorithm.allCases { request.head.headers.remove(name: algorithm.header) }
@@ -230,12 +234,16 @@ struct S3API: HTTPAPI {
         let payload = try PayloadReader(request, call.authentication, pool: pool)
         let reservation = xmlBudget.reservation()
         defer { reservation.release() }
-        // The bytes and what is made of them.
-        guard reservation.add(Int(clamping: min(payload.length ?? .max, UInt64(settings.xmlBytesMax))) * 4) else {
-            throw S3Failure(.slowDown, "Please reduce your request rate.", headers: ["Retry-After": "1"])
+        let bytes = try await payload.all(most: most ?? settings.xmlBytesMax) { count in
+            // The bytes and what is made of them.
+            guard reservation.add(count * 4) else {
+                throw S3Failure(.slowDown, "Please reduce your request rate.", headers: ["Retry-After": "1"])
+            }
         }
-        let bytes = try await payload.all(most: settings.xmlBytesMax)
-        do { return try XMLReader.read(bytes) } catch { throw Self.malformedXML }
+        let parse = { @Sendable () -> XMLElement? in try? XMLReader.read(bytes) }
+        let isLarge = bytes.count >= Self.pooledXMLBytesMin
+        guard let document = isLarge ? try await pool.run(parse) : parse() else { throw Self.malformedXML }
+        return document
     }
 
     /// Reads the body of a request that has no use for one: what is signed must be what came, here too.

@@ -90,13 +90,19 @@ final class PayloadReader {
     }
 
     /// All of a small body.
-    /// - Throws: `MalformedXML` past `most` bytes.
-    func all(most: Int) async throws -> [UInt8] {
+    /// - Parameter reserve: Told how many bytes are going to be kept: all at once if that is known, or else as they come.
+    /// - Throws: `MalformedXML` past `most` bytes; what `reserve` throws.
+    func all(most: Int, reserve: (Int) throws -> Void = { _ in }) async throws -> [UInt8] {
         let tooLong = S3Failure(.malformedXML, "Your request was too big for its kind.")
         guard length ?? 0 <= UInt64(most) else { throw tooLong }
         var bytes: [UInt8] = []
+        if let length {
+            try reserve(Int(length))
+            bytes.reserveCapacity(Int(length))
+        }
         while let piece = try await next() {
             guard bytes.count + piece.readableBytes <= most else { throw tooLong }
+            if length == nil { try reserve(piece.readableBytes) }
             bytes += piece.readableBytesView
         }
         return bytes

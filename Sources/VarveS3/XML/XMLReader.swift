@@ -4,7 +4,7 @@
 /// Reads the XML that S3 clients send: elements, texts, the five named entities and character references.
 ///
 /// Foundation's parser would bring libxml2 along, with document types, entities and files; none of that has a place in a
-/// request. Here a document type is an error, nothing refers to anything outside, and depth, elements and bytes are
+/// request. Here a document type is an error, nothing refers to anything outside, and depth, elements and text are
 /// bounded. Attributes are read past, prefixes are dropped from names.
 struct XMLElement: Equatable {
     /// Without its prefix.
@@ -28,10 +28,14 @@ struct XMLReader {
     static let depthMax = 8
     /// Most elements: 10,000 parts with a number, a tag and a checksum each.
     static let elementsMax = 60_000
+    /// Most bytes of text in all elements: 1,000 keys of 1,024 bytes twice. Escapes make a document longer than that, never
+    /// its text.
+    static let textBytesMax = 2 << 20
 
     private let bytes: [UInt8]
     private var position = 0
     private var elements = 0
+    private var textBytes = 0
 
     private init(_ bytes: [UInt8]) { self.bytes = bytes }
 
@@ -50,7 +54,7 @@ struct XMLReader {
 
     private var current: UInt8? { position < bytes.count ? bytes[position] : nil }
 
-    private mutating func skip(_ text: [UInt8]) -> Bool {
+    private mutating func skip(_ text: some Collection<UInt8>) -> Bool {
         guard bytes.count - position >= text.count, bytes[position..<position + text.count].elementsEqual(text) else {
             return false
         }
@@ -58,7 +62,7 @@ struct XMLReader {
         return true
     }
 
-    private mutating func skip(_ text: StaticString) -> Bool { text.withUTF8Buffer { skip(Array($0)) } }
+    private mutating func skip(_ text: StaticString) -> Bool { text.withUTF8Buffer { skip($0) } }
 
     private mutating func skipSpace() {
         while let byte = current, byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D { position += 1 }
@@ -119,10 +123,17 @@ struct XMLReader {
         }
         var text: [UInt8] = []
         while let byte = current {
-            if skip("</") {
+            if byte == UInt8(ascii: "&") {
+                text.append(contentsOf: try reference())
+            } else if byte != UInt8(ascii: "<") {
+                let end = bytes[position...].firstIndex { $0 == UInt8(ascii: "<") || $0 == UInt8(ascii: "&") }
+                text += bytes[position..<(end ?? bytes.endIndex)]
+                position = end ?? bytes.endIndex
+            } else if skip("</") {
                 guard skip(qualified) else { throw XMLFault() }
                 skipSpace()
-                guard skip(">") else { throw XMLFault() }
+                textBytes += text.count
+                guard skip(">"), textBytes <= Self.textBytesMax else { throw XMLFault() }
                 element.text = String(decoding: text, as: UTF8.self)
                 return element
             } else if skip("<!--") {
@@ -135,13 +146,8 @@ struct XMLReader {
                 try skipBehind(Array("?>".utf8))
             } else if let child = try self.element(depth: depth + 1) {
                 element.children.append(child)
-            } else if byte == UInt8(ascii: "&") {
-                text += try reference()
-            } else if byte == UInt8(ascii: "<") {
-                throw XMLFault()
             } else {
-                text.append(byte)
-                position += 1
+                throw XMLFault()
             }
         }
         throw XMLFault()
@@ -162,27 +168,25 @@ struct XMLReader {
         position += 1
     }
 
+    private static let named: [(name: [UInt8], scalar: Unicode.Scalar)] = [
+        (Array("amp;".utf8), "&"), (Array("lt;".utf8), "<"), (Array("gt;".utf8), ">"), (Array("quot;".utf8), "\""),
+        (Array("apos;".utf8), "'"),
+    ]
+
     /// `&amp;` and the like, `&#10;`, `&#xA;`.
-    private mutating func reference() throws(XMLFault) -> [UInt8] {
-        let start = position + 1
-        guard let end = bytes[start..<min(bytes.count, start + 12)].firstIndex(of: UInt8(ascii: ";")) else {
+    private mutating func reference() throws(XMLFault) -> String.UTF8View {
+        position += 1
+        for (name, scalar) in Self.named where skip(name) { return String(scalar).utf8 }
+        guard let end = bytes[position..<min(bytes.count, position + 12)].firstIndex(of: UInt8(ascii: ";")) else {
             throw XMLFault()
         }
-        let text = String(decoding: bytes[start..<end], as: UTF8.self)
+        let text = String(decoding: bytes[position..<end], as: UTF8.self)
         position = end + 1
-        switch text {
-        case "amp": return [UInt8(ascii: "&")]
-        case "lt": return [UInt8(ascii: "<")]
-        case "gt": return [UInt8(ascii: ">")]
-        case "quot": return [UInt8(ascii: "\"")]
-        case "apos": return [UInt8(ascii: "'")]
-        default: break
-        }
         let number =
             text.hasPrefix("#x")
             ? UInt32(text.dropFirst(2), radix: 16)
             : text.hasPrefix("#") ? UInt32(text.dropFirst(1), radix: 10) : nil
         guard let number, number != 0, let scalar = Unicode.Scalar(number) else { throw XMLFault() }
-        return Array(String(Character(scalar)).utf8)
+        return String(scalar).utf8
     }
 }
