@@ -133,6 +133,7 @@ struct Connection: Sendable {
         switch reason {
         case .cutOff: return
         case .headersTooLarge: fault = .headersTooLarge
+        case .targetTooLong: fault = .targetTooLong
         case .syntax: fault = .notHTTP
         }
         var response = api.response(to: fault, of: nil)

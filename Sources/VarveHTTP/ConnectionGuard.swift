@@ -60,7 +60,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = Self.unwrapInboundIn(data).readableBytes
+        let received = Self.unwrapInboundIn(data)
+        let bytes = received.readableBytes
         let now = context.eventLoop.now
         if let asked = readAskedAt { readWait = readWait + (now - asked) }
         readAskedAt = nil
@@ -70,7 +71,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
             if lingerBytes < 0 { finishLinger(context) }
             return
         }
-        if state.isIdle && state.headSince == nil { state.headSince = now }
+        state.received(received, at: now)
         context.fireChannelRead(data)
     }
 

@@ -129,7 +129,7 @@ package struct HTTPListener: Sendable {
                 RequestGuard(state: state, settings: settings, receivers: receivers),
                 NIOHTTPResponseHeadersValidator(),
                 HTTPServerPipelineHandler(),
-                WireAdapter(state: state),
+                WireAdapter(state: state, settings: settings),
             ])
             return try NIOAsyncChannel<RequestPart, Never>(
                 wrappingChannelSynchronously: channel,

@@ -13,9 +13,13 @@ final class WireAdapter: ChannelDuplexHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let state: ConnectionState
+    private let settings: HTTPSettings
     private var isMalformed = false
 
-    init(state: ConnectionState) { self.state = state }
+    init(state: ConnectionState, settings: HTTPSettings) {
+        self.state = state
+        self.settings = settings
+    }
 
     /// The connection's next close leaves the peer time to read what was sent last.
     func closesGently() { state.closesGently = true }
@@ -39,7 +43,9 @@ final class WireAdapter: ChannelDuplexHandler {
         state.closesGently = true
         let reason: RequestPart.Malformed =
             switch error as? HTTPParserError {
-            case .headerOverflow: .headersTooLarge
+            // The parser holds a target to the length of a header field, and says the same of both.
+            case .headerOverflow:
+                state.requestLineBytes > settings.headerFieldBytesMax ? .targetTooLong : .headersTooLarge
             case .invalidEOFState: .cutOff
             default: .syntax
             }

@@ -16,6 +16,8 @@ enum RequestPart: Sendable {
     enum Malformed: Sendable {
         /// More header fields, or longer ones, than the settings allow.
         case headersTooLarge
+        /// A request line that is longer than a header field may be.
+        case targetTooLong
         /// The connection ended in the middle of a request.
         case cutOff
         /// Anything else.
