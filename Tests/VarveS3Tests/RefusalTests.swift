@@ -63,7 +63,9 @@ struct RefusalTests {
     }
 
     /// The target of a presigned request.
-    private func presigned(_ server: TestServer, _ method: String, _ key: String, age: Int = 0) throws -> String {
+    private func presigned(_ server: TestServer, _ method: String, _ key: String, age: Int = 0, digest: String? = nil)
+        throws -> String
+    {
         let date = S3Date.basic(Int(Date().timeIntervalSince1970) - age)
         let text = "\(TestServer.key.accessKey)/\(date.prefix(8))/us-east-1/s3/aws4_request"
         let scope = try #require(SignatureV4.Scope(text))
@@ -71,8 +73,9 @@ struct RefusalTests {
             "/bucket/\(key)?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential="
             + PercentCoding.encode(text.utf8, keepsSlash: false)
             + "&X-Amz-Date=\(date)&X-Amz-Expires=600&X-Amz-SignedHeaders=host"
+            + (digest.map { "&X-Amz-Content-Sha256=\($0)" } ?? "")
         let query = target.split(separator: "?")[1].split(separator: "&").sorted().joined(separator: "&")
-        let canonical = "\(method)\n/bucket/\(key)\n\(query)\nhost:localhost\n\nhost\nUNSIGNED-PAYLOAD"
+        let canonical = "\(method)\n/bucket/\(key)\n\(query)\nhost:localhost\n\nhost\n\(digest ?? "UNSIGNED-PAYLOAD")"
         let toSign =
             "AWS4-HMAC-SHA256\n\(date)\n\(scope.text)\n\(Hashing.hex(Hashing.sha256(canonical.utf8)))"
         let signature = Hashing.hmac(scope.signingKey(TestServer.key.secretKey), Array(toSign.utf8))
@@ -110,6 +113,49 @@ struct RefusalTests {
             }
             #expect(try await server.send("GET", "/bucket/k").body == [1, 2, 3])
             #expect(try await server.send("GET", "/bucket").elements("Key") == ["k"])
+        }
+    }
+
+    @Test("a body's digest need not be among the signed headers, but must be the body's")
+    func unsignedDigest() async throws {
+        try await TestServer.run { server in
+            let bytes = pattern(300)
+            let (right, wrong) = (Hashing.hex(Hashing.sha256(bytes)), Hashing.hex(Hashing.sha256([1])))
+            let unsigned = "UNSIGNED-PAYLOAD"
+            func header(_ values: String...) -> [(String, String)] { values.map { ("x-amz-content-sha256", $0) } }
+            try await server.send("PUT", "/bucket/kept", body: [1])
+            for (digest, headers, code) in [
+                (nil, header(wrong), "XAmzContentSHA256Mismatch"), (nil, header("zz"), "InvalidArgument"),
+                (nil, header(""), "InvalidArgument"), (nil, header(right, right), "InvalidArgument"),
+                (nil, header("STREAMING-UNSIGNED-PAYLOAD-TRAILER"), "MissingContentLength"),
+                (right, header(wrong), "XAmzContentSHA256Mismatch"), (wrong, [], "XAmzContentSHA256Mismatch"),
+                (wrong, header(unsigned), "XAmzContentSHA256Mismatch"),
+                (wrong, header(right), "XAmzContentSHA256Mismatch"),
+            ] as [(String?, [(String, String)], String)] {
+                let put = try presigned(server, "PUT", "k", digest: digest)
+                let reply = try await server.raw("PUT", put, headers, body: bytes)
+                #expect(reply.code == code, "\(headers): \(reply)")
+            }
+            let delete = try presigned(server, "DELETE", "kept")
+            let kept = try await server.raw("DELETE", delete, header(wrong), body: [])
+            #expect(kept.code == "XAmzContentSHA256Mismatch")
+            let signed = try server.signed("PUT", "/bucket/k", digest: right, unsigned: "x-amz-content-sha256")
+            let changed = signed.headers.map { ($0.0, $0.1 == right ? wrong : $0.1) }
+            #expect(try await server.raw("PUT", "/bucket/k", changed, body: [1]).code == "SignatureDoesNotMatch")
+            let other = try await server.raw("PUT", "/bucket/k", signed.headers, body: pattern(300, salt: 2))
+            #expect(other.code == "XAmzContentSHA256Mismatch")
+            #expect(try await server.send("GET", "/bucket").elements("Key") == ["kept"])
+
+            #expect(try await server.raw("PUT", "/bucket/k", signed.headers, body: bytes).status == 200)
+            for (digest, headers) in [
+                (nil, header(right)), (nil, header(unsigned)), (right, header(right)), (right, header(unsigned)),
+                (unsigned, header(right)),
+            ] as [(String?, [(String, String)])] {
+                let put = try presigned(server, "PUT", "k", digest: digest)
+                #expect(try await server.raw("PUT", put, headers, body: bytes).status == 200, "\(headers)")
+            }
+            let get = try presigned(server, "GET", "k")
+            #expect(try await server.raw("GET", get, header(self.digest)).body == bytes)
         }
     }
 

@@ -44,10 +44,11 @@ struct TestServer: Sendable {
     }
 
     /// Headers that sign a request.
+    /// - Parameter unsigned: One that is sent and not signed.
     func signed(
         _ method: String, _ target: String, _ headers: [(String, String)] = [], digest: String,
         key: S3Credential = TestServer.key, now: Int = Int(Date().timeIntervalSince1970), service: String = "s3",
-        host: String = "localhost"
+        host: String = "localhost", unsigned: String? = nil
     ) throws -> (headers: [(String, String)], chain: SignatureChain) {
         let date = S3Date.basic(now)
         let scope = try #require(
@@ -57,7 +58,8 @@ struct TestServer: Sendable {
             version: .http1_1, method: HTTPMethod(rawValue: method), uri: target,
             headers: HTTPHeaders([("host", host)] + all))
         let parts = try #require(S3Target(target, host: nil, domain: nil))
-        let names = Set((["host"] + all.map { $0.0.lowercased() })).sorted().joined(separator: ";")
+        let names = Set((["host"] + all.map { $0.0.lowercased() })).filter { $0 != unsigned }.sorted()
+            .joined(separator: ";")
         let canonical = try CanonicalRequest(head, parts, signedHeaders: names, payload: digest)
         let signingKey = scope.signingKey(key.secretKey)
         let text =

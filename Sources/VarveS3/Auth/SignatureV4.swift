@@ -147,10 +147,24 @@ struct SignatureV4 {
         if signedHeaders.split(separator: ";").contains("x-amz-content-sha256") {
             digest = Self.single(head, "x-amz-content-sha256") ?? digest
         }
-        let payload = try PayloadMode(digest)
+        let payload = try Self.promised(head, signed: try PayloadMode(digest))
         let canonical = try CanonicalRequest(
             head, target, signedHeaders: signedHeaders, payload: digest, isPresigned: true)
         return try check(canonical, signature, scope, credential, date, payload)
+    }
+
+    /// What a presigned request's body must be. Who sends it may promise more than was signed, and is held to it: a body
+    /// that is not what its sender says is not stored.
+    private static func promised(_ head: HTTPRequestHead, signed: PayloadMode) throws(S3Failure) -> PayloadMode {
+        let fields = head.headers["x-amz-content-sha256"]
+        guard !fields.isEmpty else { return signed }
+        let sent = try PayloadMode(fields.joined(separator: ","))
+        if sent == signed || sent == .unsigned { return signed }
+        guard signed == .unsigned else {
+            throw S3Failure(
+                .contentSHA256Mismatch, "The provided 'x-amz-content-sha256' header does not match what was signed.")
+        }
+        return sent
     }
 
     // MARK: Common
@@ -233,10 +247,10 @@ struct CanonicalRequest {
         guard signed.contains("host") else { throw missing }
         for (name, _) in head.headers {
             let name = name.lowercased()
-            guard name.hasPrefix("x-amz-"), !signed.contains(name) else { continue }
-            // Of a presigned request the digest of the body is UNSIGNED-PAYLOAD, whatever this header says.
-            if isPresigned, name == "x-amz-content-sha256" { continue }
-            throw missing
+            // The digest of the body need not be among them: it is the last line of what is signed. Where it is not, in a
+            // presigned request, it says no more than what the body is, and the body is compared with it.
+            let mustBeSigned = name.hasPrefix("x-amz-") && name != "x-amz-content-sha256"
+            guard !mustBeSigned || signed.contains(name) else { throw missing }
         }
 
         var lines = head.method.rawValue + "\n"
