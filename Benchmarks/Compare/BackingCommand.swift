@@ -113,23 +113,20 @@ struct BackingCommand: ParsableCommand {
         switch route {
         case .files:
             front = try .start(.distribution(program: registry), store: store, logs: work.path(of: "logs"))
-        case .backed:
+        case .backed, .sink:
             let bucket = try S3Bucket.made()
+            let behind: ServerKind =
+                route == .sink
+                ? .sink(program: sink ?? "", port: bucket.port)
+                : .varve(program: program, arguments: bucket.serveArguments + serveArgument)
             varve = try .start(
-                .varve(program: program, arguments: bucket.serveArguments + serveArgument), store: store,
-                logs: work.path(of: "varve-logs"), environment: bucket.environment)
+                behind, store: store, logs: work.path(of: "store-logs"), environment: bucket.environment)
             front = try .start(
                 .distributionOnS3(program: registry, bucket: bucket), store: work.path(of: "none"),
                 logs: work.path(of: "logs"))
         case .direct:
             varve = try .start(
                 .varve(program: program, arguments: serveArgument), store: store, logs: work.path(of: "logs"))
-        case .sink:
-            let bucket = try S3Bucket.made()
-            varve = try .start(.sink(program: sink ?? "", port: bucket.port), store: store, logs: work.path(of: "sink"))
-            front = try .start(
-                .distributionOnS3(program: registry, bucket: bucket), store: work.path(of: "none"),
-                logs: work.path(of: "logs"))
         }
         guard let port = front?.port ?? varve?.port else { throw RigError("no server") }
         let skopeo = ["skopeo", "--insecure-policy", "copy", "-q", "--preserve-digests"]
