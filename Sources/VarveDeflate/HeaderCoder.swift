@@ -4,10 +4,11 @@
 /// Describes a dynamic block's Huffman codes by their difference from what the encoder would have built out of the
 /// block's symbol counts. When model and stream agree, that is five skewed decisions: some hundredths of a bit each.
 final class HeaderCoder {
-    private let builder = TreeBuilder()
+    let builder = TreeBuilder()
     private let probabilities = Probabilities(count: 1024)
     private let ahead = QuickProbabilities(count: 3 * 16 * 3 * 5 * 16)
-    private let predicted: UnsafeMutablePointer<UInt8>
+    let near = QuickProbabilities(count: 3 * HeaderCoder.nearContexts)
+    let predicted: UnsafeMutablePointer<UInt8>
     private let counts: UnsafeMutablePointer<Int32>
 
     init() {
@@ -27,6 +28,7 @@ final class HeaderCoder {
     func reset() {
         probabilities.reset()
         ahead.reset()
+        near.reset()
         for index in 0..<8 { probabilities.base[index] = 62000 }
     }
 
@@ -58,7 +60,7 @@ final class HeaderCoder {
     }
 
     /// Codes how many lengths there are; leaves the predicted ones at 0 (literals and lengths) and at 320 (distances).
-    private func codeCounts<C: BinaryCoder>(
+    func codeCounts<C: BinaryCoder>(
         _ coder: inout C, _ header: inout DynamicHeader, _ kind: TreeKind, _ literalCounts: UnsafePointer<Int32>,
         _ distanceCounts: UnsafeMutablePointer<Int32>
     ) {
@@ -127,7 +129,7 @@ final class HeaderCoder {
         }
     }
 
-    private func codeOperations<C: BinaryCoder>(_ coder: inout C, _ header: inout DynamicHeader, _ kind: TreeKind) {
+    func codeOperations<C: BinaryCoder>(_ coder: inout C, _ header: inout DynamicHeader, _ kind: TreeKind) {
         let p = probabilities.base
         let guess = RunLengths.operations(kind, header)
         if coder.bit(p + 3, C.isWriting && header.operations == guess ? 0 : 1) == 0 {
@@ -169,7 +171,7 @@ final class HeaderCoder {
         header.operations = result
     }
 
-    private func codeLengthCode<C: BinaryCoder>(_ coder: inout C, _ header: inout DynamicHeader, _ kind: TreeKind) {
+    func codeLengthCode<C: BinaryCoder>(_ coder: inout C, _ header: inout DynamicHeader, _ kind: TreeKind) {
         let p = probabilities.base
         counts.update(repeating: 0, count: 32)
         for operation in header.operations { counts[min(Int(operation & 255), 18)] += 1 }
@@ -205,6 +207,8 @@ enum RunLengths {
             zlibRuns(header.lengths[header.literalCount...], &result)
         case .go, .libdeflate, .libdeflateOld, .igzip:
             goRuns(header.lengths, &result)
+        case .zopfli:
+            shortestRuns(header.lengths, &result)
         }
         return result
     }
@@ -236,6 +240,78 @@ enum RunLengths {
             previous = value
             at += run
         }
+    }
+
+    /// Of the eight ways to use or not to use each kind of repetition, the first of the shortest.
+    private static func shortestRuns(_ lengths: [UInt8], _ result: inout [UInt16]) {
+        let builder = TreeBuilder()
+        var least = Int.max
+        for way in 0..<8 {
+            var operations: [UInt16] = []
+            operations.reserveCapacity(lengths.count)
+            runs(lengths, way, &operations)
+            let size = size(operations, builder)
+            if size < least {
+                least = size
+                result = operations
+            }
+        }
+    }
+
+    /// - Parameter way: Bit 0 for repetitions of any length, 1 for short ones of zeros, 2 for long ones.
+    private static func runs(_ lengths: [UInt8], _ way: Int, _ result: inout [UInt16]) {
+        var at = 0
+        while at < lengths.count {
+            let value = UInt16(lengths[at])
+            var run = 1
+            if way & 1 != 0 || value == 0 && way != 0 {
+                while at + run < lengths.count && UInt16(lengths[at + run]) == value { run += 1 }
+            }
+            at += run
+            if value == 0 {
+                while way & 4 != 0 && run >= 11 {
+                    let part = min(138, run)
+                    result.append(18 | UInt16(part - 11) << 8)
+                    run -= part
+                }
+                while way & 2 != 0 && run >= 3 {
+                    let part = min(10, run)
+                    result.append(17 | UInt16(part - 3) << 8)
+                    run -= part
+                }
+            }
+            if way & 1 != 0 && run >= 4 {
+                result.append(value)
+                run -= 1
+                while run >= 3 {
+                    let part = min(6, run)
+                    result.append(16 | UInt16(part - 3) << 8)
+                    run -= part
+                }
+            }
+            for _ in 0..<run { result.append(value) }
+        }
+    }
+
+    /// Bits of the operations and of the code that they are written in.
+    private static func size(_ operations: [UInt16], _ builder: TreeBuilder) -> Int {
+        var counts = [Int32](repeating: 0, count: 19)
+        var lengths = [UInt8](repeating: 0, count: 19)
+        var result = 0
+        for operation in operations {
+            counts[min(Int(operation & 255), 18)] += 1
+            result += [2, 3, 7][max(min(Int(operation & 255), 18) - 16, 0)] * (operation & 255 > 15 ? 1 : 0)
+        }
+        counts.withUnsafeBufferPointer { counts in
+            lengths.withUnsafeMutableBufferPointer { lengths in
+                guard let counts = counts.baseAddress, let lengths = lengths.baseAddress else { return }
+                _ = builder.build(.zopfli, counts, 19, maxBits: 7, into: lengths)
+            }
+        }
+        var last = 19
+        while last > 4 && counts[Int(DeflateTables.codeLengthOrder[last - 1])] == 0 { last -= 1 }
+        for index in 0..<19 { result += Int(counts[index]) * Int(lengths[index]) }
+        return result + 3 * last
     }
 
     private static func goRuns(_ lengths: [UInt8], _ result: inout [UInt16]) {

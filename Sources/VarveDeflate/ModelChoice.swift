@@ -78,7 +78,8 @@ enum ModelChoice: Equatable {
         case .klauspost(let p): return [4, p.level, p.era.rawValue]
         case .libdeflate(let p): return [9, p.level, 0]
         case .igzip(let p): return [10, p.level, 0]
-        case .optimal(let p): return [11, p.depth, 0]
+        case .optimal(let p) where p.costs == .codes: return [11, p.depth, 0]
+        case .optimal(let p): return [12, p.depth, p.costs.rawValue]
         case .zlibNG(let p):
             let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (15 - p.windowBits) << 2
             return [7, p.level, flags | p.chunk << 5]
@@ -118,6 +119,11 @@ enum ModelChoice: Equatable {
         case 11:
             guard (1...OptimalModel.Parameters.depthMax).contains(raw[1]) else { return nil }
             self = .optimal(.init(depth: raw[1]))
+        case 12:
+            guard (1...OptimalModel.Parameters.depthMax).contains(raw[1]),
+                let costs = OptimalModel.CostSource(rawValue: raw[2]), costs != .codes
+            else { return nil }
+            self = .optimal(.init(depth: raw[1], costs: costs))
         case 7:
             let chunk = raw[2] >> 5
             let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
@@ -193,7 +199,7 @@ enum ModelChoice: Equatable {
             }
         case .klauspost(let p) where p.level == 0:
             return "klauspost-stateless" + (p.era == .before1_15 ? "-1.14" : "")
-        case .optimal(let p): return "optimal-\(p.depth)"
+        case .optimal(let p): return "optimal-\(p.depth)" + (p.costs == .codes ? "" : "-\(p.costs)")
         case .klauspost(let p):
             switch p.era {
             case .since1_15_11: return "klauspost-\(p.level)" + (p.level == 4 ? "-1.17" : "")

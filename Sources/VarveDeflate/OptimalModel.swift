@@ -12,21 +12,44 @@ final class OptimalModel: TokenModel {
     struct Parameters: Equatable {
         /// Places looked at for the matches of one position.
         var depth = 128
+        /// Under which costs the encoder is taken to have looked for the cheapest way.
+        var costs = CostSource.codes
 
         static let depthMax = 1024
+    }
+
+    /// Raw values are part of the plan format.
+    enum CostSource: Int, CaseIterable {
+        /// The codes' lengths: how plans of family 11 have it, with a description of tokens that learns more slowly.
+        case codes = -1
+        /// Fractions of bits, as the symbols' counts on the cheapest way under the codes' lengths give them: whoever tries
+        /// many times, each under the counts of the time before.
+        case refined = 0
+        /// Fractions of bits, as the symbols' counts in a greedy parse give them: zopfli's first try.
+        case greedy = 1
+        /// The lengths of the codes of the block before: 7-Zip's first try. Its tree search and long matches too.
+        case previous = 2
+        /// The codes' lengths: whoever tries several times, each under the codes of the time before.
+        case lengths = 3
+
+        /// 7-Zip's number of fast bytes, where it tries once only.
+        static let fastBytes = 32
     }
 
     static var plansAhead: Bool { true }
     static var describesTokens: Bool { true }
 
     private let trees: MatchTrees
-    private let costsToGo = CostsToGo()
-    private let costs = TokenCosts()
+    private let costsToGo: CostsToGo
+    private let costs: TokenCosts
     private let choices = TokenChoices()
+    private let ranks = TokenRanks()
+    private let costSource: CostSource
     /// The code lengths of the block before, or of the guess: 286 and, from 288 on, 30.
     private let lengths: UnsafeMutablePointer<UInt8>
     private var knowsLengths = false
     private let builder = TreeBuilder()
+    private let counts: UnsafeMutablePointer<Int32>
 
     private var plain: UnsafePointer<UInt8>
     private let nothing: UnsafeMutablePointer<UInt8>
@@ -39,8 +62,17 @@ final class OptimalModel: TokenModel {
     private var inputEnd = 0
     /// Where the stretch at hand is to be left for the next.
     private var stretchEnd = 0
+    /// Whether the block's costs are the encoder's own.
+    private var isFollowing = false
 
     init(_ parameters: Parameters) {
+        costSource = parameters.costs
+        costs = TokenCosts(scale: costSource == .codes ? 0 : 8)
+        costsToGo = CostsToGo(
+            longestFree: costSource == .previous ? CostSource.fastBytes : MatchTrees.lengthMax,
+            most: costSource == .codes ? .least : .most)
+        counts = .allocate(capacity: 320)
+        counts.initialize(repeating: 0, count: 320)
         trees = MatchTrees(depth: parameters.depth)
         lengths = .allocate(capacity: 320)
         lengths.initialize(repeating: 0, count: 320)
@@ -52,9 +84,10 @@ final class OptimalModel: TokenModel {
     deinit {
         lengths.deallocate()
         nothing.deallocate()
+        counts.deallocate()
     }
 
-    var steps: Int { trees.steps &+ costsToGo.steps &+ choices.steps }
+    var steps: Int { trees.steps &+ costsToGo.steps &+ choices.steps &+ ranks.steps }
 
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
@@ -68,7 +101,7 @@ final class OptimalModel: TokenModel {
     }
 
     func resetProbabilities() {
-        choices.reset()
+        if costSource == .codes { choices.reset() } else { ranks.reset() }
         knowsLengths = false
     }
 
@@ -76,6 +109,7 @@ final class OptimalModel: TokenModel {
 
     func beginBlock(end: Int, inputEnd: Int) {
         blockEnd = end
+        isFollowing = false
         self.inputEnd = inputEnd
         costsToGo.restart(at: position)
         insertSkipped()
@@ -94,8 +128,25 @@ final class OptimalModel: TokenModel {
 
     @inline(__always)
     private func insert(_ at: Int, found: UnsafeMutablePointer<UInt32>) -> Int {
-        trees.insert(
+        if costSource == .previous { return insertFast(at, found: found) }
+        return trees.insert(
             plain, at, most: min(MatchTrees.lengthMax, inputEnd &- at), lowest: historyStart, found: found)
+    }
+
+    /// Looks for matches of the length that is enough for 7-Zip; how long such a one really is comes out afterwards.
+    @inline(__always)
+    private func insertFast(_ at: Int, found: UnsafeMutablePointer<UInt32>) -> Int {
+        let enough = CostSource.fastBytes
+        let count = trees.insert(
+            plain, at, most: min(enough, inputEnd &- at), lowest: historyStart, found: found)
+        if count > 0 && Token.length(found[count &- 1]) == enough {
+            let distance = Token.distance(found[count &- 1])
+            let most = min(MatchTrees.lengthMax, inputEnd &- at)
+            let text = plain + (at &+ enough)
+            let length = enough &+ Matching.length(text, text - distance, most &- enough)
+            found[count &- 1] = Token.match(length: length, distance: distance)
+        }
+        return count
     }
 
     /// Finds matches as far as there is room, at most to the block's end.
@@ -129,17 +180,49 @@ final class OptimalModel: TokenModel {
     }
 
     private func guess(_ literals: UnsafeMutablePointer<Int32>, _ distances: UnsafeMutablePointer<Int32>) {
-        costs.set(lengths, lengths + 288, missing: 13, missingDistance: 9)
+        costs.set(lengths, lengths + 288, missing: 13 << costs.scale, missingDistance: 9 << costs.scale)
         costsToGo.solve(plain, costs)
         costsToGo.count(plain, costs, literals: literals, distances: distances)
     }
 
-    func useCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int) {
+    var headersAreNear: Bool { costSource != .codes }
+
+    /// Whether the costs are there before the codes.
+    var codesComeLast: Bool {
+        switch costSource {
+        case .codes, .refined, .lengths: return false
+        case .greedy: return true
+        case .previous: return knowsLengths
+        }
+    }
+
+    func goWithoutCodes() {
+        switch costSource {
+        case .greedy:
+            costsToGo.countGreedily(plain, literals: counts, distances: counts + 288)
+            costs.set(literalCounts: counts, distanceCounts: counts + 288)
+        default:
+            costs.set(lengths, lengths + 288, missing: 11 << costs.scale, missingDistance: 6 << costs.scale)
+        }
+        costsToGo.solve(plain, costs)
+        costsToGo.follow(plain, costs)
+        isFollowing = true
+    }
+
+    func learnCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int) {
         lengths.update(repeating: 0, count: 320)
         for symbol in 0..<min(literals, 286) { lengths[symbol] = all[symbol] }
         for code in 0..<min(distances, 30) { lengths[288 + code] = all[literals + code] }
         knowsLengths = true
-        costs.set(lengths, lengths + 288, missing: TokenCosts.never, missingDistance: TokenCosts.never)
+    }
+
+    func useCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int) {
+        learnCodes(all, literals: literals, distances: distances)
+        costs.set(lengths, lengths + 288, missing: costs.never, missingDistance: costs.never)
+        costsToGo.solve(plain, costs)
+        guard costSource == .refined else { return }
+        costsToGo.count(plain, costs, literals: counts, distances: counts + 288)
+        costs.refine(literalCounts: counts, distanceCounts: counts + 288, lengths, lengths + 288)
         costsToGo.solve(plain, costs)
     }
 
@@ -148,6 +231,7 @@ final class OptimalModel: TokenModel {
         costsToGo.drop(before: position)
         fill()
         costsToGo.solve(plain, costs)
+        if isFollowing { costsToGo.follow(plain, costs) }
     }
 
     // MARK: tokens
@@ -167,7 +251,13 @@ final class OptimalModel: TokenModel {
             if position >= stretchEnd { nextStretch() }
             let here = TokenChoices.Place(
                 plain: plain, at: position, room: limit &- position, reach: position &- historyStart)
-            let token = choices.code(&oracle, here, costsToGo, costs)
+            let token: UInt32
+            if costSource == .codes {
+                token = choices.code(&oracle, here, costsToGo, costs)
+            } else {
+                token = ranks.code(
+                    &oracle, here, costsToGo, costs, followed: isFollowing ? costsToGo.followed(from: position) : 0)
+            }
             oracle.push(token)
             position &+= Token.span(token)
             left &-= 1

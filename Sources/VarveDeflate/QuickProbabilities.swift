@@ -46,6 +46,31 @@ final class QuickProbabilities {
         oracle.bit(base + context, value, shift: use(context))
     }
 
+    /// Codes one decision in a context that, when it is new, starts with what a coarser one has learned.
+    @inline(__always)
+    func bit<O: TokenOracle>(_ oracle: inout O, _ context: Int, coarse: Int, _ value: Int) -> Int {
+        if uses[context] == 0 {
+            base[context] = base[coarse]
+            uses[context] = 3
+        }
+        let result = oracle.bit(base + context, value, shift: use(context))
+        let p = Int32(base[coarse])
+        let shift = Int32(use(coarse))
+        base[coarse] = UInt16(truncatingIfNeeded: result == 0 ? p &+ (65535 &- p) &>> shift : p &- p &>> shift)
+        return result
+    }
+
+    /// Codes one decision of what is no model's.
+    func bit<C: BinaryCoder>(coder: inout C, _ context: Int, _ value: Int) -> Int {
+        coder.bit(base + context, value, shift: use(context))
+    }
+
+    /// Starts a context somewhere else than at one half, as if it had been used some times.
+    func expect(_ context: Int, _ probability: UInt16) {
+        base[context] = probability
+        uses[context] = 6
+    }
+
     /// Codes a value of `bits` bits, highest first, in the `1 << bits` contexts from `context` on.
     func tree<O: TokenOracle>(_ oracle: inout O, _ context: Int, bits: Int, _ value: Int) -> Int {
         var node = 1
@@ -67,5 +92,20 @@ final class QuickProbabilities {
             node = node &<< 1 | coder.bit(base + at, value &>> shift & 1, shift: use(at))
         }
         return node &- (1 &<< bits)
+    }
+
+    /// Codes a distance: its deflate code as a value of 5 bits in the contexts from `context` on, its extra bits plainly.
+    func distance<O: TokenOracle>(_ oracle: inout O, _ context: Int, _ known: Int) -> Int {
+        let knownCode = O.isWriting ? DeflateTables.shared.distanceCode(of: max(known, 1)) : 0
+        let code = min(tree(&oracle, context, bits: 5, knownCode), 29)
+        let base = Int(DeflateTables.distanceBase[code])
+        var extra = Int(DeflateTables.distanceExtra[code])
+        var value = 0
+        while extra > 0 {
+            extra &-= 1
+            var half: UInt16 = 32768
+            value = value &<< 1 | oracle.bit(&half, (known &- base) &>> extra & 1, shift: 5)
+        }
+        return base + value
     }
 }

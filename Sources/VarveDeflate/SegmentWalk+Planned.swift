@@ -45,12 +45,11 @@ extension SegmentWalk {
             FixedCodes.lengths.withUnsafeBufferPointer {
                 if let base = $0.baseAddress { model.useCodes(base, literals: 288, distances: 30) }
             }
+        } else if model.codesComeLast {
+            model.goWithoutCodes()
         } else {
             model.guessCounts(literals: literalCounts, distances: distanceCounts)
-            let coded = headers.codeAhead(
-                &coder, block?.header, kind: parameters.tree, literalCounts: literalCounts,
-                distanceCounts: distanceCounts)
-            if coded.lengths.count != coded.literalCount + coded.distanceCount { return false }
+            guard let coded = codeHeader(&coder, block?.header) else { return false }
             coded.lengths.withUnsafeBufferPointer {
                 if let base = $0.baseAddress {
                     model.useCodes(base, literals: coded.literalCount, distances: coded.distanceCount)
@@ -62,13 +61,40 @@ extension SegmentWalk {
         at = end
         model.endBlock()
         if C.isWriting {
-            if model.position != end || tape.index - tokensFrom != block?.tokenCount { unrepresentable = gaveUp == nil }
-            return true
+            if model.position != end || tape.index - tokensFrom != block?.tokenCount {
+                unrepresentable = gaveUp == nil
+                return true
+            }
+        } else if model.position != end {
+            return false
         }
-        if model.position != end { return false }
+        if kind != 1 && header == nil {
+            TokenCounts.fill(
+                tape.tokens + tokensFrom, tape.index - tokensFrom, literals: literalCounts, distances: distanceCounts)
+            guard let coded = codeHeader(&coder, block?.header) else { return false }
+            coded.lengths.withUnsafeBufferPointer {
+                if let base = $0.baseAddress {
+                    model.learnCodes(base, literals: coded.literalCount, distances: coded.distanceCount)
+                }
+            }
+            header = coded
+        }
         guard let sink else { return true }
         put(tape.tokens + tokensFrom, tape.index - tokensFrom, header, sink, ends: ends)
         return true
+    }
+
+    /// Codes a block's codes by the counts at hand.
+    private func codeHeader<C: BinaryCoder>(_ coder: inout C, _ known: DynamicHeader?) -> DynamicHeader? {
+        let coded: DynamicHeader
+        if model.headersAreNear {
+            coded = headers.codeNear(
+                &coder, known, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
+        } else {
+            coded = headers.codeAhead(
+                &coder, known, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
+        }
+        return coded.lengths.count == coded.literalCount + coded.distanceCount ? coded : nil
     }
 
     /// Writes a block's codes and tokens.

@@ -224,7 +224,7 @@ extension StreamPrefix {
 
     /// The depth and the builder that describe the short look best, by the model for encoders with the cheapest way.
     private func bestOptimal() -> StreamParameters {
-        var best = StreamParameters(model: .optimal(.init(depth: Self.depths[0])), rule: .none)
+        var best = StreamParameters(model: .optimal(.init(depth: Self.depths[0], costs: .refined)), rule: .none)
         var bestCost = cost(best, glance).bytes
         func take(_ trial: StreamParameters) -> Bool {
             let found = cost(trial, glance, most: bestCost).bytes
@@ -233,13 +233,20 @@ extension StreamPrefix {
             best = trial
             return true
         }
-        for depth in Self.depths.dropFirst() {
-            var trial = best
-            trial.model = .optimal(.init(depth: depth))
-            if !take(trial) { break }
+        var trial = best
+        trial.model = .optimal(.init(depth: Self.depths[0], costs: .greedy))
+        if !take(trial) {
+            trial.model = .optimal(.init(depth: Self.depths[0], costs: .lengths))
+            let costs: OptimalModel.CostSource = take(trial) ? .lengths : .refined
+            for depth in Self.depths.dropFirst() {
+                trial.model = .optimal(.init(depth: depth, costs: costs))
+                if !take(trial) { break }
+            }
+            trial.model = .optimal(.init(depth: 32, costs: .previous))
+            _ = take(trial)
         }
-        for tree in [TreeKind.go, .libdeflate] {
-            var trial = best
+        for tree in [TreeKind.zopfli, .libdeflate] {
+            trial = best
             trial.tree = tree
             _ = take(trial)
         }
@@ -254,7 +261,7 @@ extension StreamPrefix {
         parameters.rule = plainRule()
         var best = parameters
         var bestCost = Int.max
-        for tree in TreeKind.allCases {
+        for tree in TreeKind.exact {
             for hashBytes in [3, 4] {
                 for depth in [1, 4, 16, 128, 1024] {
                     var trial = parameters

@@ -16,6 +16,9 @@ final class TokenChoices {
     /// Of more than so many that cost the least the token itself is described.
     private static let ranksMax = 16
 
+    /// What has no code costs that much by itself.
+    private static let never: Int32 = 1 << 24
+
     private static let laterContexts = 8 * 4 * 9 * 3 * 12
     private static let escapeContexts = laterContexts + 3 * 8 * 4 * 7 * 18
     private let probabilities = QuickProbabilities(count: escapeContexts + 1024)
@@ -76,8 +79,8 @@ final class TokenChoices {
     private func rank() {
         best = -1
         second = -1
-        var least = TokenCosts.never
-        var next = TokenCosts.never
+        var least = Self.never
+        var next = Self.never
         for index in 0..<count {
             let cost = rest[index]
             if cost >= next { continue }
@@ -166,23 +169,9 @@ final class TokenChoices {
             distance = Token.distance(tokens[listed])
             if probabilities.bit(&oracle, p + 2, Token.distance(known) == distance ? 1 : 0) == 0 { distance = 0 }
         }
-        if distance == 0 { distance = codeDistance(&oracle, p + 512, Token.distance(known)) }
+        if distance == 0 { distance = probabilities.distance(&oracle, p + 512, Token.distance(known)) }
         // Only a damaged plan can fail here.
         return length <= place.room && distance <= place.reach
             ? Token.match(length: length, distance: distance) : literal
-    }
-
-    private func codeDistance<O: TokenOracle>(_ oracle: inout O, _ p: Int, _ known: Int) -> Int {
-        let knownCode = O.isWriting ? DeflateTables.shared.distanceCode(of: max(known, 1)) : 0
-        let code = min(probabilities.tree(&oracle, p, bits: 5, knownCode), 29)
-        let base = Int(DeflateTables.distanceBase[code])
-        var extra = Int(DeflateTables.distanceExtra[code])
-        var value = 0
-        while extra > 0 {
-            extra &-= 1
-            var half: UInt16 = 32768
-            value = value &<< 1 | oracle.bit(&half, (known &- base) &>> extra & 1, shift: 5)
-        }
-        return base + value
     }
 }

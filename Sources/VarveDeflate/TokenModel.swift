@@ -45,6 +45,18 @@ protocol TokenModel: AnyObject {
 
     /// Told the code lengths of the block begun: those of literals and lengths, then those of distances.
     func useCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int)
+
+    /// Whether the codes of the block begun come after its tokens all the same.
+    var codesComeLast: Bool { get }
+
+    /// Told that they do.
+    func goWithoutCodes()
+
+    /// Told the code lengths after the tokens.
+    func learnCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int)
+
+    /// Whether codes are described by how near they are to what the counts give.
+    var headersAreNear: Bool { get }
 }
 
 extension TokenModel {
@@ -56,6 +68,10 @@ extension TokenModel {
     func beginBlock(end: Int, inputEnd: Int) {}
     func guessCounts(literals: UnsafeMutablePointer<Int32>, distances: UnsafeMutablePointer<Int32>) {}
     func useCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int) {}
+    var codesComeLast: Bool { false }
+    func goWithoutCodes() {}
+    func learnCodes(_ all: UnsafePointer<UInt8>, literals: Int, distances: Int) {}
+    var headersAreNear: Bool { false }
 }
 
 /// Where an encoder ends blocks. Raw values are part of the plan format.

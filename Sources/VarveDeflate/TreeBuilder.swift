@@ -14,11 +14,16 @@ enum TreeKind: Int, CaseIterable {
     case libdeflateOld = 3
     /// igzip: a heap, ties by symbol and before inner nodes, of which the newest goes first.
     case igzip = 4
+    /// zopfli: as Go, but of eight ways to write the lengths the shortest.
+    case zopfli = 5
+
+    /// Those whose blocks come with the codes that the counts give; zopfli's it changes to have longer runs.
+    static let exact: [TreeKind] = [.zlib, .go, .libdeflate, .libdeflateOld, .igzip]
 
     /// The longest code of literals and lengths.
     var literalBits: Int {
         switch self {
-        case .zlib, .go, .igzip: return 15
+        case .zlib, .go, .igzip, .zopfli: return 15
         case .libdeflate, .libdeflateOld: return 14
         }
     }
@@ -64,7 +69,7 @@ final class TreeBuilder {
         lengths.update(repeating: 0, count: n)
         switch kind {
         case .zlib: return buildHeap(counts, n, maxBits: maxBits, into: lengths)
-        case .go: return buildMerge(counts, n, maxBits: maxBits, into: lengths)
+        case .go, .zopfli: return buildMerge(counts, n, maxBits: maxBits, into: lengths)
         case .libdeflate: return buildSorted(counts, n, maxBits: maxBits, emptyAsTwo: true, into: lengths)
         case .libdeflateOld: return buildSorted(counts, n, maxBits: maxBits, emptyAsTwo: false, into: lengths)
         case .igzip: return buildNewest(counts, n, maxBits: maxBits, into: lengths)

@@ -89,6 +89,7 @@ struct CodingTests {
             StreamParameters(model: .libdeflate(.init(level: 9)), rule: .model, tree: .libdeflateOld),
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
             StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),
+            StreamParameters(model: .optimal(.init(depth: 512, costs: .greedy)), rule: .none, tree: .zopfli),
         ]
         plan.compressedCount = 300
         plan.plainCount = 5_000_000

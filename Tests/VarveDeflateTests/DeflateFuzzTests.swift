@@ -87,6 +87,11 @@ struct DeflateFuzzTests {
         StreamParameters(model: .igzip(.init(level: 1)), rule: .model, tree: .igzip),
         StreamParameters(
             model: .optimal(.init(depth: 9)), rule: .none, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
+        StreamParameters(model: .optimal(.init(depth: 30, costs: .refined)), rule: .none, tree: .zopfli),
+        StreamParameters(
+            model: .optimal(.init(depth: 30, costs: .greedy)), rule: .none, tree: .zopfli, unitSize: 90,
+            unitDictionary: 50),
+        StreamParameters(model: .optimal(.init(depth: 30, costs: .previous)), rule: .none, tree: .zlib),
     ]
 
     @Test("10,000 damaged files: the decoder refuses or goes through, nothing else")

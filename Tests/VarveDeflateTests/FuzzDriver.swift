@@ -156,7 +156,9 @@ struct FuzzDriver {
                     strategy: strategies[level(0...3)]))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
-        case 13: model = .optimal(.init(depth: level(1...40)))
+        case 13:
+            let costs = OptimalModel.CostSource.allCases
+            model = .optimal(.init(depth: level(1...40), costs: costs[level(0...(costs.count - 1))]))
         case 12: model = .igzip(.init(level: level(0...2)))
         case 10, 11:
             if level(0...3) == 0 {

@@ -88,6 +88,86 @@ struct OptimalModelTests {
         }
     }
 
+    @Test("logarithms are those of mathematics, rounded down to 256ths of a bit")
+    func logarithms() {
+        // 2^(1/2), 2^(3/4) and the like, as whole numbers.
+        for (value, wanted) in [(1, 0), (2, 256), (3, 405), (5, 594), (7, 718), (100, 1700), (1 << 20, 5120)] {
+            #expect(TokenCosts.logarithm(Int32(value)) == Int32(wanted), "\(value)")
+        }
+        for value in Int32(1)..<5000 {
+            #expect(TokenCosts.logarithm(value) <= TokenCosts.logarithm(value + 1))
+        }
+        #expect(TokenCosts.logarithm(.max) == 31 * 256 - 1)
+    }
+
+    @Test("the way that is followed is a cheapest one, and of those it has the longest last step")
+    func followed() {
+        var random = Seeded(state: 14)
+        let text = Self.text(2000, &random)
+        let costs = TokenCosts(scale: 8)
+        for symbol in 0..<256 { costs.literal[symbol] = 8 << 8 }
+        for length in 3...258 { costs.length[length] = 9 << 8 }
+        for code in 0..<30 { costs.distance[code] = Int32(5 + code / 2) << 8 }
+        let ways = CostsToGo(most: .most)
+        let trees = MatchTrees(depth: 1024)
+        text.withUnsafeBufferPointer { plain in
+            guard let plain = plain.baseAddress else { return }
+            ways.restart(at: 0)
+            for at in 0..<text.count {
+                guard let room = ways.room else { return }
+                let most = min(258, text.count - at)
+                ways.append(most < 3 ? 0 : trees.insert(plain, at, most: most, lowest: 0, found: room))
+            }
+            ways.solve(plain, costs)
+            ways.follow(plain, costs)
+            var at = 0
+            var spent: Int32 = 0
+            while at < text.count {
+                let step = ways.followed(from: at)
+                guard step > 0, at + step <= text.count else {
+                    Issue.record("the way ends at \(at)")
+                    return
+                }
+                if step == 1 {
+                    spent += costs.literal[Int(text[at])]
+                } else if let match = ways.matches(at: at).first(where: { Token.length($0) >= step }) {
+                    let code = DeflateTables.shared.distanceCode(of: Token.distance(match))
+                    spent += costs.length[step] + costs.distance[code]
+                }
+                for between in (at + 1)..<(at + step) { #expect(ways.followed(from: between) == 0) }
+                at += step
+                #expect(spent + ways.cost(from: at)[0] == ways.cost(from: 0)[0])
+            }
+            #expect(at == text.count)
+        }
+    }
+
+    @Test("zopfli writes lengths in the shortest of eight ways, and all of them say the same")
+    func runs() {
+        var random = Seeded(state: 15)
+        for _ in 0..<200 {
+            var header = DynamicHeader()
+            while header.lengths.count < 290 {
+                let run = Int.random(in: 1...(random.next() % 4 == 0 ? 30 : 4), using: &random)
+                let value = random.next() % 3 == 0 ? 0 : UInt8(Int.random(in: 6...9, using: &random))
+                header.lengths += [UInt8](repeating: value, count: run)
+            }
+            header.literalCount = 270
+            header.distanceCount = header.lengths.count - 270
+            var lengths: [UInt8] = []
+            for operation in RunLengths.operations(.zopfli, header) {
+                let extra = Int(operation >> 8)
+                switch operation & 255 {
+                case 16: lengths += [UInt8](repeating: lengths.last ?? 0, count: 3 + extra)
+                case 17: lengths += [UInt8](repeating: 0, count: 3 + extra)
+                case 18: lengths += [UInt8](repeating: 0, count: 11 + extra)
+                default: lengths.append(UInt8(operation))
+                }
+            }
+            #expect(lengths == header.lengths)
+        }
+    }
+
     @Test("what lies behind the end of the input makes no difference to a description, and it can be read again")
     func nothingBehind() {
         var random = Seeded(state: 13)
@@ -112,13 +192,17 @@ struct OptimalModelTests {
                 tokens.append(token)
                 at += Token.span(token)
             }
-            let coded = describe(tokens, text, end)
-            #expect(coded == describe(tokens, other, end))
-            #expect(read(coded, other, end) == tokens)
+            for costs in OptimalModel.CostSource.allCases {
+                let coded = describe(tokens, text, end, costs)
+                #expect(coded == describe(tokens, other, end, costs))
+                #expect(read(coded, other, end, costs) == tokens)
+            }
         }
     }
 
-    private func describe(_ tokens: [UInt32], _ text: [UInt8], _ end: Int) -> [UInt8] {
+    private func describe(_ tokens: [UInt32], _ text: [UInt8], _ end: Int, _ costs: OptimalModel.CostSource)
+        -> [UInt8]
+    {
         var known = tokens + [0]
         let probabilities = Probabilities(count: TokenTape<BinaryEncoder>.probabilityCount)
         return known.withUnsafeMutableBufferPointer { tokens in
@@ -127,13 +211,13 @@ struct OptimalModelTests {
                 var tape = TokenTape(
                     coder: BinaryEncoder(), tokens: tokens, probabilities: probabilities.base, sparse: false,
                     isEmpty: false)
-                run(&tape, text, end)
+                run(&tape, text, end, costs)
                 return tape.coder.finish()
             }
         }
     }
 
-    private func read(_ coded: [UInt8], _ text: [UInt8], _ end: Int) -> [UInt32] {
+    private func read(_ coded: [UInt8], _ text: [UInt8], _ end: Int, _ costs: OptimalModel.CostSource) -> [UInt32] {
         var made = [UInt32](repeating: 0, count: end + 16)
         let probabilities = Probabilities(count: TokenTape<BinaryEncoder>.probabilityCount)
         let count = made.withUnsafeMutableBufferPointer { made in
@@ -145,7 +229,7 @@ struct OptimalModelTests {
                     var tape = TokenTape(
                         coder: BinaryDecoder(base: base, count: coded.count), tokens: made,
                         probabilities: probabilities.base, sparse: false, isEmpty: false)
-                    run(&tape, text, end)
+                    run(&tape, text, end, costs)
                     return tape.index
                 }
             }
@@ -153,13 +237,19 @@ struct OptimalModelTests {
         return Array(made[0..<count])
     }
 
-    private func run<C: BinaryCoder>(_ tape: inout TokenTape<C>, _ text: UnsafePointer<UInt8>, _ end: Int) {
-        let model = OptimalModel(.init(depth: 20))
+    private func run<C: BinaryCoder>(
+        _ tape: inout TokenTape<C>, _ text: UnsafePointer<UInt8>, _ end: Int, _ costs: OptimalModel.CostSource
+    ) {
+        let model = OptimalModel(.init(depth: 20, costs: costs))
         model.resetProbabilities()
         model.begin(text, at: 0, history: 0, origin: 0)
         model.beginBlock(end: end, inputEnd: end)
-        FixedCodes.lengths.withUnsafeBufferPointer {
-            if let base = $0.baseAddress { model.useCodes(base, literals: 288, distances: 30) }
+        if model.codesComeLast {
+            model.goWithoutCodes()
+        } else {
+            FixedCodes.lengths.withUnsafeBufferPointer {
+                if let base = $0.baseAddress { model.useCodes(base, literals: 288, distances: 30) }
+            }
         }
         model.run(&tape, maxTokens: .max, stopAt: end, inputEnd: end)
         #expect(model.position == end)
