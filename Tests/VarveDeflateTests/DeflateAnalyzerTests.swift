@@ -106,6 +106,16 @@ struct DeflateAnalyzerTests {
         #expect(try rebuild(plan: plan, plain: plain) == bytes)
     }
 
+    @Test("plans of family 11, which is no longer written, make the file still")
+    func oldCheapestWay() throws {
+        let bytes = try Fixtures.bytes("long-7z-9.gz")
+        let plan = try Fixtures.bytes("long-7z-9.plan4")
+        #expect(try DeflatePlan(decoding: plan).parameters.map(\.model) == [.optimal(.init(depth: 512))])
+        var plain: [UInt8] = []
+        _ = try DeflateAnalyzer(source: reader(bytes)).decode { plain += [UInt8]($0) }
+        #expect(try rebuild(plan: plan, plain: plain) == bytes)
+    }
+
     @Test("segments end where they are enough work, and each costs few bytes")
     func segmentWork() throws {
         let (plan, plain, summary) = try take(try Fixtures.bytes("long-zlib-9.gz"))
