@@ -23,7 +23,8 @@ struct AnalysisPass {
     /// The end of the last of them.
     private var end = 0
     /// Where the input is known to have ended.
-    var endings: [Int] = []
+    private var inputEndings = InputEndings()
+    var endings: [Int] { inputEndings.places }
     var segment = DeflatePlan.Segment()
     private var segmentBit = 0
     /// Where it begins, for whatever model.
@@ -58,7 +59,7 @@ struct AnalysisPass {
             if case .block(let block) = element {
                 end = block.plainStart + block.plainCount
                 if block.plainCount > 0 { cut = cut ?? cutBefore(block, &memberCut) }
-                if block.isMarker || block.isFinal { endings.append(end) }
+                inputEndings.take(block)
                 elements.append(element)
                 let text = plain.base + (block.plainStart - plain.origin)
                 if block.plainCount > 0 { try sink(UnsafeRawBufferPointer(start: text, count: block.plainCount)) }
@@ -206,7 +207,7 @@ struct AnalysisPass {
             segment.phaseBits = Int(byte) & (1 << segment.phase - 1)
         }
         forget(cut.index)
-        endings.removeAll { $0 <= cut.plain - (1 << 20) }
+        inputEndings.drop(upTo: cut.plain - (1 << 20))
         scanner.reader.plain.drop(before: cut.plain - Self.kept)
     }
 

@@ -18,6 +18,8 @@ final class RankedChainModel: TokenModel {
     private var inserted = 0
     private var insertedLong = 0
     private var origin = 0
+    /// The first byte of the text that was given.
+    private var textStart = 0
     private var holdsByte = false
     private var matchLength = 2
     private var matchStart = 0
@@ -50,8 +52,23 @@ final class RankedChainModel: TokenModel {
         self.origin = origin
         inserted = at - history
         insertedLong = inserted
+        textStart = inserted
         chains.clear()
         holdsByte = false
+        matchLength = 2
+        matchStart = 0
+    }
+
+    /// Where it has come to the place itself, the chains hold what they would hold, and before it what is too far back to be
+    /// looked at: nothing need be done twice. pigz has a place each 128 KiB, gzip with `--rsyncable` each few.
+    func beginAgain(_ plain: UnsafePointer<UInt8>, at: Int, history: Int) {
+        let start = at - history
+        guard plain == self.plain, at == self.at, !holdsByte, start >= textStart else {
+            return begin(plain, at: at, history: history, origin: start)
+        }
+        origin = start
+        inserted = max(inserted, start)
+        insertedLong = max(insertedLong, start)
         matchLength = 2
         matchStart = 0
     }

@@ -43,7 +43,7 @@ extension SegmentWalk {
         if restarts && parameters.unitDictionary >= 0 {
             let before = at - (memberStart ?? (geometry.start - geometry.lead - geometry.history))
             let history = min(max(before, 0), parameters.unitDictionary)
-            model.begin(plain, at: at, history: history, origin: at - history)
+            model.beginAgain(plain, at: at, history: history)
             freshAt = history == 0 ? at : -1
         }
     }

@@ -35,19 +35,19 @@ struct StreamPrefix {
         segment = { _ in DeflatePlan.Segment() }
         start = 0
         member = 0
+        var inputEndings = InputEndings()
         while true {
             guard let element = try scanner.next() else {
                 complete = true
                 break
             }
             elements.append(element)
-            if case .block(let block) = element, block.isMarker || block.isFinal {
-                endings.append(block.plainStart + block.plainCount)
-            }
+            if case .block(let block) = element { inputEndings.take(block) }
             let compressed = scanner.reader.bitPosition / 8
             let isEnough = plain.end > DeflateAnalyzer.prefixBytes && compressed > 4 * Self.glanceCompressed
             if isEnough || plain.end > DeflateAnalyzer.prefixMost || elements.count > Self.elementsMax { break }
         }
+        endings = inputEndings.places
         compressedBytes = scanner.reader.bitPosition / 8
         takeSamples()
     }

@@ -10,6 +10,9 @@ protocol TokenModel: AnyObject {
     /// window began, at most `at - history`, perhaps far before the buffer.
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int)
 
+    /// Begins anew in the text being looked at, knowing the `history` bytes before `at` and nothing before them.
+    func beginAgain(_ plain: UnsafePointer<UInt8>, at: Int, history: Int)
+
     /// Where the next token starts.
     var position: Int { get }
 
@@ -60,6 +63,9 @@ protocol TokenModel: AnyObject {
 }
 
 extension TokenModel {
+    func beginAgain(_ plain: UnsafePointer<UInt8>, at: Int, history: Int) {
+        begin(plain, at: at, history: history, origin: at - history)
+    }
     var isBetweenBlocks: Bool { false }
     func endBlock() {}
     static var describesTokens: Bool { false }

@@ -94,6 +94,17 @@ struct DeflateAnalyzerTests {
         #expect(try rebuild(plan: plan, plain: plain) == Fixtures.bytes(name))
     }
 
+    @Test("where pigz -R ends its input without a marker is seen, and plans that did not see it make the file still")
+    func rsyncable() throws {
+        let bytes = try Fixtures.bytes("rsyncable-pigz-6.gz")
+        let old = try Fixtures.bytes("rsyncable-pigz-6.plan4")
+        let (plan, plain, summary) = try take(bytes)
+        #expect(summary.encoder == "zlib-6")
+        #expect(summary.corrections == 0)
+        #expect(plan.count < old.count)
+        #expect(try rebuild(plan: old, plain: plain) == bytes)
+    }
+
     @Test(
         "plans of version 3 make the file still",
         arguments: ["late-zlib-9", "members", "long-flushes-go1.27", "long-7z-9"])

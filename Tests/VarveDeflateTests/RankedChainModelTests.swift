@@ -76,7 +76,7 @@ struct RankedChainModelTests {
             for (index, end) in pieces.enumerated() {
                 if index > 0, let dictionary {
                     let known = min(dictionary, from)
-                    model.begin(base, at: from, history: known, origin: from - known)
+                    model.beginAgain(base, at: from, history: known)
                 }
                 while model.position < end {
                     let before = recorder.index
