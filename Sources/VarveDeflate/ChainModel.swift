@@ -243,7 +243,8 @@ final class ChainModel: TokenModel {
             var following = Int(previous[candidate & Self.mask])
             if following == candidate &- 1 && lazy && best >= 3 {
                 var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: start)
-                let ends = RunSkip.skip(plain, position, most: most, enough: enough, lowest: limit &+ 1, &search)
+                let ends = RunSkip.skip(
+                    plain, position, most: most, enough: enough, lowest: max(limit &+ 1, textStart), &search)
                 if search.best > best {
                     best = search.best
                     start = search.start

@@ -20,6 +20,8 @@ final class RankedChainModel: TokenModel {
     private var origin = 0
     /// The first byte of the text that was given.
     private var textStart = 0
+    /// Where the first match may begin: behind `origin`, in the text that was given.
+    private var lowest = 0
     private var holdsByte = false
     private var matchLength = 2
     private var matchStart = 0
@@ -53,6 +55,7 @@ final class RankedChainModel: TokenModel {
         inserted = at - history
         insertedLong = inserted
         textStart = inserted
+        lowest = max(origin + 1, textStart)
         chains.clear()
         holdsByte = false
         matchLength = 2
@@ -67,6 +70,7 @@ final class RankedChainModel: TokenModel {
             return begin(plain, at: at, history: history, origin: start)
         }
         origin = start
+        lowest = start + 1
         inserted = max(inserted, start)
         insertedLong = max(insertedLong, start)
         matchLength = 2
@@ -113,7 +117,7 @@ final class RankedChainModel: TokenModel {
         var search = RankedChains.Search(
             tries: atLeast >= settings.good ? settings.chain &>> 2 : settings.chain, most: most,
             enough: settings.gnu ? settings.nice : min(settings.nice, lookahead),
-            lowest: max(first == farthest ? farthest : farthest &+ 1, origin &+ 1), best: atLeast, start: start)
+            lowest: max(first == farthest ? farthest : farthest &+ 1, lowest), best: atLeast, start: start)
         if lookahead < RankedChains.wanted {
             chains.searchPlainly(plain, position, &search)
         } else {

@@ -8,6 +8,10 @@
 /// bytes, which hold only those that are worth a look. The one thing that must be counted is how many positions zlib would
 /// have looked at on the way: every position has its rank in its three-byte chain, and the difference of two ranks is that
 /// number. Rejected: keeping to zlib's chain with faster comparisons; it is the steps' number that costs.
+///
+/// In tables of numbers even six bytes are shared by thousands of positions, and levels 8 and 9 come by them all in vain. A
+/// longer match than the best so far has to match everywhere in between too, so that any six bytes there will do, and some
+/// are rare: ``searchAside(_:_:before:_:)``. Rejected: a chain of more bytes, which costs time at every position.
 struct RankedChains {
     private static let mask = 32767
     /// Stands for no position: farther back than any match reaches, wherever the text begins.
@@ -161,6 +165,7 @@ struct RankedChains {
         var ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
         var candidate = position &- Int(way[position & Self.mask])
         var work = 0
+        var mayStepAside = tries >= Self.asideTries
         while candidate >= lowest {
             let other = text + candidate
             work &+= 1
@@ -200,16 +205,105 @@ struct RankedChains {
                 }
             }
             // Ranks of another chain's positions say nothing, so only now and then: long chains without a find.
-            if work & 15 == 0, following >= lowest,
-                (UnsafeRawPointer(text + following).loadUnaligned(as: UInt64.self) ^ opening) &<< 40 == 0,
-                looks(here, following) > tries
-            {
-                break
+            if work & 15 == 0, following >= lowest {
+                if (UnsafeRawPointer(text + following).loadUnaligned(as: UInt64.self) ^ opening) &<< 40 == 0
+                    && looks(here, following) > tries
+                {
+                    break
+                }
+                if mayStepAside && best >= Self.asideFrom {
+                    search.best = best
+                    let reached = searchAside(text, position, before: following &+ 1, &search)
+                    best = search.best
+                    guard reached > lowest else { break }
+                    mayStepAside = false
+                    ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
+                    while following >= reached {
+                        following &-= Int(way[following & Self.mask])
+                        work &+= 1
+                    }
+                }
             }
             candidate = following
         }
         search.best = best
         search.steps &+= work
+    }
+
+    /// Who looks at fewer positions is soon done.
+    private static let asideTries = 256
+    /// A match longer than so many bytes has six others farther behind.
+    private static let asideFrom = 6
+    /// Places behind the match's beginning that are considered.
+    private static let offsetsMost = 16
+    /// Positions to look at aside: where there are more, the six bytes were no better than the first ones.
+    private static let asideMost = 2048
+
+    /// Goes on with a search for a match of more than `search.best` bytes along the chain of six bytes farther behind, of those
+    /// whose chain reaches farthest back with its first step.
+    /// - Parameter before: Positions from here on have been looked at.
+    /// - Returns: From where on all positions have been looked at now; ``Int/min`` if the search ends.
+    @inline(never)
+    private func searchAside(
+        _ text: UnsafePointer<UInt8>, _ position: Int, before: Int, _ search: inout Search
+    ) -> Int {
+        let scan = text + position
+        var best = search.best
+        var place = 0
+        var offset = 0
+        // The six bytes end with one that a longer match must have. Positions that are as near as the offset is large are in
+        // the chain of the first bytes only.
+        for other in max(best &- 5 &- Self.offsetsMost, 1)...(best &- 5) where position &- before &+ 1 >= other {
+            let word = UnsafeRawPointer(scan + other).loadUnaligned(as: UInt64.self) &<< 16
+            // Runs have chains of neighbours.
+            if (word ^ word &<< 8) &>> 24 == 0 { continue }
+            let first = Int(head6[Int((word &* 0x9e37_79b9_7f4a_7c15) &>> UInt64(64 &- Self.longBits))])
+            if offset == 0 || first &- other < place &- offset {
+                place = first
+                offset = other
+            }
+        }
+        search.steps &+= 8
+        if offset == 0 { return before }
+        let lowest = search.lowest
+        let here = UInt16(truncatingIfNeeded: links[position & Self.mask] &>> 16)
+        let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt32.self) &<< 8
+        var left = Self.asideMost
+        var candidate = place &- offset
+        while candidate >= before {
+            left &-= 1
+            candidate &-= Int(links6[(candidate &+ offset) & Self.mask])
+        }
+        var ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
+        var reached = Int.min
+        while candidate >= lowest {
+            if left <= 0 {
+                reached = candidate &+ 1
+                break
+            }
+            left &-= 1
+            let other = text + candidate
+            if UnsafeRawPointer(other + (best &- 3)).loadUnaligned(as: UInt32.self) == ending {
+                let length = Matching.length(scan, other, search.most)
+                if length > best {
+                    if looks(here, candidate) > search.tries { break }
+                    left &-= length &>> 4
+                    best = length
+                    search.start = candidate
+                    if length >= search.enough || length >= search.most { break }
+                    ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
+                }
+            }
+            if left & 15 == 0, UnsafeRawPointer(other).loadUnaligned(as: UInt32.self) &<< 8 == opening,
+                looks(here, candidate) > search.tries
+            {
+                break
+            }
+            candidate &-= Int(links6[(candidate &+ offset) & Self.mask])
+        }
+        search.best = best
+        search.steps &+= Self.asideMost &- left
+        return reached
     }
 
     /// How many positions zlib has looked at when it has looked at this one, which is in the same chain.
