@@ -261,10 +261,19 @@ struct AnalysisPass {
         next.age = cut.plain - place.member
         next.phase = cut.bit & 7
         place.start(&next, parameters, runUps: 1)
-        guard case .tokens = parameters.model.runUp else { return next }
+        guard case .tokens(let usual, _) = parameters.model.runUp else { return next }
         // A longer run-up may be what it takes to be in step; else a later place; in the end, corrections.
         var best = next
         var fewest = Int.max
+        if parameters.model.startsAtItsPlaces && !isKnown(next) {
+            _ = describe(0..<cut.index, segment, end: cut.plain)
+            let origin = scanner.reader.plain.origin
+            if let found = walk.restart(before: cut.plain - origin - usual) {
+                place.start(&best, parameters, at: found + origin)
+                fewest = departures(after: cut, best)
+                if fewest == 0 { return best }
+            }
+        }
         for runUps in [1, 2, 4] {
             let lead = next.lead
             place.start(&next, parameters, runUps: runUps)

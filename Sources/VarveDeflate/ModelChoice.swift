@@ -38,6 +38,12 @@ enum ModelChoice: Equatable {
         }
     }
 
+    /// Whether only the model knows where it can start so that it is in step (``TokenModel/restart(before:)``).
+    var startsAtItsPlaces: Bool {
+        if case .igzip(let p) = self { return p.level == 3 }
+        return false
+    }
+
     /// Plain bytes between restart points, at most as long as blocks are short: fewer for the slow levels, so that a range
     /// is at hand in some 20 ms.
     var segmentTarget: Int {
@@ -114,7 +120,7 @@ enum ModelChoice: Equatable {
             guard (1...9).contains(raw[1]) else { return nil }
             self = .libdeflate(.init(level: raw[1]))
         case 10:
-            guard (0...2).contains(raw[1]) else { return nil }
+            guard (0...3).contains(raw[1]) else { return nil }
             self = .igzip(.init(level: raw[1]))
         case 11:
             guard (1...OptimalModel.Parameters.depthMax).contains(raw[1]) else { return nil }
@@ -163,7 +169,9 @@ enum ModelChoice: Equatable {
                 return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateFastModel()))
             }
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateModel(p)))
-        case .igzip(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
+        case .igzip(let p):
+            if p.level == 3 { return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipMapModel())) }
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
         case .optimal(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: OptimalModel(p)))
         case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }

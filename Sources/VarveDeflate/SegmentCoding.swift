@@ -68,6 +68,8 @@ protocol SegmentCoding: AnyObject {
     var gaveUp: GaveUp? { get }
     /// How many of the elements the last segment written has: not all, if ``Effort/segmentWork`` ended it.
     var elementCount: Int { get }
+    /// What the model says of the last segment (``TokenModel/restart(before:)``).
+    func restart(before limit: Int) -> Int?
     func write(
         _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,
         tokens: UnsafeMutablePointer<UInt32>, endings: ArraySlice<Int>, effort: Effort
@@ -128,6 +130,7 @@ final class SpecializedWalk: SegmentCoding {
     var unrepresentable: Bool { walk.unrepresentable }
     var gaveUp: GaveUp? { walk.gaveUp }
     var elementCount: Int { walk.elementCount }
+    func restart(before limit: Int) -> Int? { walk.restart(before: limit) }
 
     func write(
         _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,

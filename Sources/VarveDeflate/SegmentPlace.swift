@@ -40,6 +40,13 @@ struct SegmentPlace {
         }
     }
 
+    /// Sets that a model starts at a place where it is known to be in step.
+    func start(_ segment: inout DeflatePlan.Segment, _ parameters: StreamParameters, at from: Int) {
+        guard case .tokens(_, let text) = parameters.model.runUp else { return }
+        segment.lead = plain - from
+        segment.history = min(text, from - member)
+    }
+
     /// How far into a piece of the encoder's a place is, if pieces begin anew at regular flushes or were not flushed before.
     private func intoPiece(_ at: Int, _ parameters: StreamParameters) -> Int {
         guard case .plain(let size, _) = parameters.rule else { return 0 }

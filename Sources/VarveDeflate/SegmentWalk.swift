@@ -94,6 +94,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     }
 
     var steps: Int { model.steps &- stepsBefore }
+    func restart(before limit: Int) -> Int? { model.restart(before: limit) }
 
     /// Whether a description that has come to `size` bytes and so many departures is no longer worth going on with; remembered.
     func isTooDear(_ size: Int, _ departures: Int) -> Bool {

@@ -259,7 +259,10 @@ extension StreamPrefix {
         for tree in [TreeKind.libdeflate, .libdeflateOld] where evidence.fits(tree) && result.isEmpty {
             result.append([6, 1, 9, 5, 4, 3, 2, 7, 8].map { set(.libdeflate(.init(level: $0)), tree) })
         }
-        if evidence.fits(.igzip) { result.append([2, 1].map { set(.igzip(.init(level: $0)), .igzip) }) }
+        if evidence.fits(.igzip) {
+            result.append([2, 1].map { set(.igzip(.init(level: $0)), .igzip) })
+            result.append([set(.igzip(.init(level: 3)), .igzip)])
+        }
         if evidence.isIgzipDefault { result.append([set(.igzip(.init(level: 0)), .igzip)]) }
         return result
     }

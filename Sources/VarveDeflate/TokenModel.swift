@@ -31,6 +31,10 @@ protocol TokenModel: AnyObject {
     /// Told where a block really ends, before the next one's first token.
     func endBlock()
 
+    /// The last place at or before `limit` from which the model can start so that it is in step, of those that it has passed;
+    /// nil if it knows none, as most models do: where they start does not matter.
+    func restart(before limit: Int) -> Int?
+
     /// Whether the model describes every token itself; else departures from its proposals are described.
     static var describesTokens: Bool { get }
 
@@ -68,6 +72,7 @@ extension TokenModel {
     }
     var isBetweenBlocks: Bool { false }
     func endBlock() {}
+    func restart(before limit: Int) -> Int? { nil }
     static var describesTokens: Bool { false }
     func resetProbabilities() {}
     static var plansAhead: Bool { false }

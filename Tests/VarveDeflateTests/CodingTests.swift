@@ -88,6 +88,7 @@ struct CodingTests {
                 unitDictionary: 0),
             StreamParameters(model: .libdeflate(.init(level: 9)), rule: .model, tree: .libdeflateOld),
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
+            StreamParameters(model: .igzip(.init(level: 3)), rule: .model, tree: .igzip),
             StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),
             StreamParameters(model: .optimal(.init(depth: 512, costs: .greedy)), rule: .none, tree: .zopfli),
         ]

@@ -159,7 +159,7 @@ struct FuzzDriver {
         case 13:
             let costs = OptimalModel.CostSource.allCases
             model = .optimal(.init(depth: level(1...40), costs: costs[level(0...(costs.count - 1))]))
-        case 12: model = .igzip(.init(level: level(0...2)))
+        case 12: model = .igzip(.init(level: level(0...3)))
         case 10, 11:
             if level(0...3) == 0 {
                 model = .chain(.init(level: level(1...9), memLevel: level(1...9), descendant: .chromium))
