@@ -267,9 +267,12 @@ struct AnalysisPass {
         var fewest = Int.max
         if parameters.model.startsAtItsPlaces && !isKnown(next) {
             _ = describe(0..<cut.index, segment, end: cut.plain)
+            let isInStep = walk.corrections == 0
             let origin = scanner.reader.plain.origin
             if let found = walk.restart(before: cut.plain - origin - usual) {
                 place.start(&best, parameters, at: found + origin)
+                // A model that is often wrong as it is will be so everywhere: no place is worth looking for.
+                if !isInStep { return best }
                 fewest = departures(after: cut, best)
                 if fewest == 0 { return best }
             }
