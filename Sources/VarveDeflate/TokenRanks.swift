@@ -14,29 +14,12 @@ final class TokenRanks {
     private static let coarseContexts = laterContexts + 3 * gaps * 4 * 16 * 3 * 6
     private static let escapeContexts = coarseContexts + RankPriors.count
     private let probabilities = QuickProbabilities(count: escapeContexts + 1024)
-    /// What the rest costs with each choice: the literal at 0, length n at n - 2. ``Int32/max`` for none, or no longer.
-    private let rest: UnsafeMutablePointer<Int32>
-    /// The tokens.
-    private let tokens: UnsafeMutablePointer<UInt32>
-    private var count = 0
-    /// The cheapest two; negative for none.
-    private var best = 0
-    private var second = 0
+    private var all = TokenCandidates()
     /// Whether the last token was the cheapest one (0), a later one (1), or none of them (2).
     private var lastRank = 0
-    private(set) var steps = 0
+    var steps: Int { all.steps }
 
-    init() {
-        rest = .allocate(capacity: 260)
-        rest.initialize(repeating: 0, count: 260)
-        tokens = .allocate(capacity: 260)
-        tokens.initialize(repeating: 0, count: 260)
-    }
-
-    deinit {
-        rest.deallocate()
-        tokens.deallocate()
-    }
+    deinit { all.deallocate() }
 
     /// Everything learned is forgotten: at the start of each segment.
     func reset() {
@@ -49,51 +32,6 @@ final class TokenRanks {
         lastRank = 0
     }
 
-    /// Lists what is possible at a place.
-    @inline(__always)
-    private func list(_ place: TokenChoices.Place, _ costsToGo: CostsToGo, _ costs: TokenCosts) {
-        let here = costsToGo.cost(from: place.at)
-        let byte = place.plain[place.at]
-        tokens[0] = UInt32(byte)
-        rest[0] = costs.literal[Int(byte)] &+ here[1]
-        var length = 3
-        let room = min(place.room, costsToGo.end &- place.at)
-        for token in costsToGo.matches(at: place.at) {
-            let distance = Token.distance(token)
-            let cost = costs.distance[DeflateTables.shared.distanceCode(of: distance)]
-            let top = min(Token.length(token), room)
-            while length <= top {
-                tokens[length &- 2] = Token.match(length: length, distance: distance)
-                rest[length &- 2] = costs.length[length] &+ cost &+ here[length]
-                length &+= 1
-            }
-        }
-        count = length &- 2
-    }
-
-    /// Finds the cheapest two; of those that cost the same the shortest.
-    @inline(__always)
-    private func rank(_ never: Int32) {
-        best = -1
-        second = -1
-        var least = never
-        var next = never
-        for index in 0..<count {
-            let cost = rest[index]
-            if cost >= next { continue }
-            if cost < least {
-                second = best
-                next = least
-                best = index
-                least = cost
-            } else {
-                second = index
-                next = cost
-            }
-        }
-        steps &+= count &>> 3
-    }
-
     /// A difference of costs in sixteen classes.
     @inline(__always)
     private static func step(_ difference: Int32) -> Int {
@@ -102,104 +40,76 @@ final class TokenRanks {
         return quarters < 24 ? (quarters < 16 ? 12 : 13) : (quarters < 40 ? 14 : 15)
     }
 
-    /// The length of the longest match in six classes.
-    @inline(__always)
-    private static func longest(_ length: Int) -> Int {
-        length < 6 ? (length < 3 ? 0 : 1) : (length < 16 ? 2 : (length < 32 ? 3 : (length < 64 ? 4 : 5)))
-    }
-
     /// Codes a token.
     /// - Parameter followed: How far the encoder's own way goes from there, if that is known and leads there; else 0.
     @inline(__always)
     func code<O: TokenOracle>(
         _ oracle: inout O, _ place: TokenChoices.Place, _ costsToGo: CostsToGo, _ costs: TokenCosts, followed: Int
     ) -> UInt32 {
-        list(place, costsToGo, costs)
+        all.list(place, costsToGo, costs)
         let never = costs.never
         var isFollowed = 0
-        if followed > 0 && max(followed &- 2, 0) < count {
+        if followed > 0 && max(followed &- 2, 0) < all.count {
             // The rest are ranked behind it.
             isFollowed = 1
             let index = max(followed &- 2, 0)
-            let cost = rest[index]
-            rest[index] = Int32.max
-            rank(never)
-            rest[index] = cost
-            second = best
-            best = index
+            let cost = all.rest[index]
+            all.rest[index] = Int32.max
+            all.rank(never)
+            all.rest[index] = cost
+            all.second = all.best
+            all.best = index
         } else {
-            rank(never)
+            all.rank(never)
         }
         let known = oracle.known
         let wanted = Token.isMatch(known) ? Token.length(known) &- 2 : 0
-        let isListed = O.isWriting && wanted < count && tokens[min(wanted, 256)] == known
-        let reach = Self.longest(count &+ 1)
-        let cheapest = best < 0 ? 0 : rest[best]
+        let isListed = O.isWriting && wanted < all.count && all.tokens[min(wanted, 256)] == known
+        let reach = TokenCandidates.longest(all.count &+ 1)
+        let cheapest = all.best < 0 ? 0 : all.rest[all.best]
         var tries = 0
-        while best >= 0 && tries < Self.ranksMax {
-            let gap = second < 0 ? 16 : Self.step(rest[second] &- rest[best])
+        while all.best >= 0 && tries < Self.ranksMax {
+            let gap = all.second < 0 ? 16 : Self.step(all.rest[all.second] &- all.rest[all.best])
             var rival = 3
-            if second >= 0 {
-                rival = second == 0 ? 0 : (Token.distance(tokens[second]) == Token.distance(tokens[best]) ? 1 : 2)
+            if all.second >= 0 {
+                rival =
+                    all.second == 0
+                    ? 0 : (Token.distance(all.tokens[all.second]) == Token.distance(all.tokens[all.best]) ? 1 : 2)
             }
-            let isLongest = best == count &- 1 && best > 0 ? 1 : 0
+            let isLongest = all.best == all.count &- 1 && all.best > 0 ? 1 : 0
             var context = gap &* 4 &+ rival
-            let coarse: Int
             if tries == 0 {
-                coarse = (best == 0 ? 4 : 0) &+ isFollowed
-                let length = best == 0 ? 0 : min(best, 8)
+                let coarse = (all.best == 0 ? 4 : 0) &+ isFollowed
+                let length = all.best == 0 ? 0 : min(all.best, 8)
                 let fine = ((context &* 9 &+ length) &* 3 &+ lastRank) &* 12 &+ reach &* 2 &+ isLongest
                 context = RankPriors.context(coarse, context)
                 if probabilities.bit(
                     &oracle, fine &+ isFollowed &* Self.firstContexts, coarse: Self.coarseContexts &+ context,
-                    isListed && wanted == best ? 0 : 1) == 0
+                    isListed && wanted == all.best ? 0 : 1) == 0
                 {
                     lastRank = 0
-                    return tokens[best]
+                    return all.tokens[all.best]
                 }
             } else {
-                let lost = Self.step(rest[best] &- cheapest)
-                let kind = best == 0 ? 0 : (best < 3 ? 1 : 2)
+                let lost = Self.step(all.rest[all.best] &- cheapest)
+                let kind = all.best == 0 ? 0 : (all.best < 3 ? 1 : 2)
                 let times = min(tries, 3)
                 var fine = (((times &- 1) &* Self.gaps &* 4) &+ context) &* 16 &+ lost
                 fine = (fine &* 3 &+ kind) &* 6 &+ max(reach &- 3, 0) &* 2 &+ isLongest
                 context = RankPriors.context(times == 1 ? 2 : (times == 2 ? 3 : 6), context)
                 if probabilities.bit(
                     &oracle, fine &+ Self.laterContexts, coarse: Self.coarseContexts &+ context,
-                    isListed && wanted == best ? 0 : 1) == 0
+                    isListed && wanted == all.best ? 0 : 1) == 0
                 {
                     lastRank = 1
-                    return tokens[best]
+                    return all.tokens[all.best]
                 }
             }
-            rest[best] = Int32.max
-            rank(never)
+            all.rest[all.best] = Int32.max
+            all.rank(never)
             tries &+= 1
         }
         lastRank = 2
-        return describe(&oracle, place, known)
-    }
-
-    /// Codes a token that is none of the cheapest: its length in general, then its distance.
-    @inline(never)
-    private func describe<O: TokenOracle>(_ oracle: inout O, _ place: TokenChoices.Place, _ known: UInt32) -> UInt32 {
-        let literal = UInt32(place.plain[place.at])
-        let p = Self.escapeContexts
-        if probabilities.bit(&oracle, p, Token.isMatch(known) ? 1 : 0) == 0 { return literal }
-        var length = count &+ 1
-        let knownLength = Token.length(known)
-        if count < 2 || probabilities.bit(&oracle, p + 1, knownLength == length ? 1 : 0) == 0 {
-            length = 3 + probabilities.tree(&oracle, p + 256, bits: 8, knownLength &- 3)
-        }
-        var distance = 0
-        let listed = length &- 2
-        if listed < count {
-            distance = Token.distance(tokens[listed])
-            if probabilities.bit(&oracle, p + 2, Token.distance(known) == distance ? 1 : 0) == 0 { distance = 0 }
-        }
-        if distance == 0 { distance = probabilities.distance(&oracle, p + 512, Token.distance(known)) }
-        // Only a damaged plan can fail here.
-        return length <= place.room && distance <= place.reach
-            ? Token.match(length: length, distance: distance) : literal
+        return all.describe(&oracle, place, known, probabilities, from: Self.escapeContexts)
     }
 }
