@@ -53,7 +53,7 @@ final class FrameCache: Sendable {
         var clock: UInt64 = 0
     }
     private let state = NIOLockedValueBox(State())
-    private let budget: Int
+    let budget: Int
 
     init(budget: Int) { self.budget = budget }
 

@@ -83,6 +83,22 @@ struct PlainReader {
         }
     }
 
+    /// Decodes and verifies the frames that have the plain bytes of the range, so that they are in the frame cache.
+    mutating func warm(_ range: Range<UInt64>) throws(VarveError) {
+        var none: WholeDigest?
+        try recipe.weave.segments(in: range) { (stream, range) throws(VarveError) in
+            guard stream == .content else { return }
+            var position = range.lowerBound
+            while position < range.upperBound {
+                if !content.holds(position) { try load(position, &content, &none) }
+                guard let part = content.bytes(from: position, atMost: Int(range.upperBound - position)) else {
+                    throw VarveError(.corrupted, "a stream of blob \(digest) has no byte \(position)")
+                }
+                position += UInt64(part.count)
+            }
+        }
+    }
+
     /// Copies bytes of one stream, frame by frame.
     private func copy(
         _ range: Range<UInt64>, of cursor: inout StreamCursor, to target: UnsafeMutableRawBufferPointer,

@@ -83,7 +83,10 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     func lane(_ number: Int) -> ZstdLane { lane(of: lanes[number]) }
 
     private func lane(of range: Range<UInt64>) -> ZstdLane {
-        ZstdLane(PlainReader(core: core, loaded), rebuilder, range, digest)
+        let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.pieceBytes)))
+        let text = rebuilder.text(for: wanted).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
+        return ZstdLane(
+            PlainReader(core: core, loaded), PlainAhead(core: core, loaded, text), rebuilder, range, digest)
     }
 
     /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.
@@ -110,14 +113,17 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
     private let range: Range<UInt64>
     private var position: UInt64
     private var reader: PlainReader
+    /// Reads the text of the run-up and of the first piece; later pieces follow each other too slowly to need it.
+    private var ahead: PlainAhead?
     private var stream: ZstdRebuildStream?
     /// What was made beyond the last piece.
     private var rest = ByteBuffer()
 
     fileprivate init(
-        _ reader: PlainReader, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>, _ digest: Digest
+        _ reader: PlainReader, _ ahead: PlainAhead, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>, _ digest: Digest
     ) {
         self.reader = reader
+        self.ahead = ahead
         self.rebuilder = rebuilder
         self.range = range
         self.digest = digest
@@ -136,6 +142,11 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
     /// The next piece; nil at the end.
     func nextPiece() throws(VarveError) -> ByteBuffer? {
         guard !isDone else { return nil }
+        ahead?.start()
+        defer {
+            ahead?.stop()
+            ahead = nil
+        }
         let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound))
         self.stream = stream
         let wanted = Int(min(range.upperBound - position, UInt64(Self.pieceBytes)))
@@ -146,6 +157,7 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
                 guard
                     let made = try stream.next(plain: { plain, room in
                         var none: WholeDigest?
+                        ahead?.reach(UInt64(plain.lowerBound))
                         try reader.fill(room, from: UInt64(plain.lowerBound), &none)
                     })
                 else { throw ZstdError("plan-damaged") }

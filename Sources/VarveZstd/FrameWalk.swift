@@ -15,6 +15,8 @@ final class FrameWalk {
     private let proposal = SequenceList()
     private let real = SequenceList()
     private let nothing = SequenceList()
+    /// How the block made last was written.
+    private(set) var settling = Settling.proposed
 
     init(_ parameters: ZstdParameters) {
         self.parameters = parameters
@@ -33,35 +35,58 @@ final class FrameWalk {
     // MARK: starting in the middle
 
     /// What is known at the block that comes next, but for places and tables.
-    func point() -> RestartPoint {
-        var point = RestartPoint()
-        point.wire = writer.state.mark()
-        point.entropy = entropy.memory
-        point.numbers = model.numbers
-        return point
+    func mark() -> BlockMark {
+        var mark = BlockMark()
+        mark.wire = writer.state.mark()
+        mark.entropy = entropy.memory
+        return mark
     }
 
-    /// Fills the tables from the text before the point, which is there as far as the model and the run-up reach.
-    func runUp(_ header: FrameHeader, _ text: UnsafePointer<UInt8>, to point: RestartPoint) throws(ZstdError) {
+    /// Whether the block that comes next finds what the mark says.
+    func isAt(_ mark: BlockMark) -> Bool { entropy.memory == mark.entropy && writer.state.mark() == mark.wire }
+
+    /// Fills the tables from the text before the point.
+    /// - Parameter take: Called with each stretch of that text before it is looked at, in order.
+    func runUp(
+        _ header: FrameHeader, _ text: UnsafePointer<UInt8>, to point: RestartPoint,
+        taking take: (Range<Int>) throws -> Void = { _ in }
+    ) throws {
         begin(header)
-        var at = point.plain - point.runUp
+        let end = point.mark.plain
+        var at = end - point.runUp
         model.beginRunUp(at: at)
-        while at < point.plain {
-            guard !model.startsJob(at: at) else { throw .planDamaged }
-            let end = min(at + model.blockBytes(at: at), point.plain)
-            model.propose(text, from: at, to: end, into: proposal)
-            model.settle(recent: (0, 0, 0), isCompressed: true, asProposed: true)
-            at = end
+        while at < end {
+            guard !model.startsJob(at: at) else { throw ZstdError.planDamaged }
+            let next = min(at + model.blockBytes(at: at), end)
+            try take(at..<next)
+            search(text, at, next, .proposed)
+            at = next
+        }
+        model.endRunUp(at: end)
+    }
+
+    /// Lets the search go over a block that was written so.
+    func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ settling: Settling) {
+        model.propose(text, from: start, to: end, into: proposal)
+        switch settling {
+        case .proposed: model.settle(recent: (0, 0, 0), isCompressed: true, asProposed: true)
+        case .stored: model.settle(recent: (0, 0, 0), isCompressed: false, asProposed: false)
+        case .other(let first, let second, let third):
+            model.settle(recent: (first, second, third), isCompressed: true, asProposed: false)
         }
     }
 
     /// Takes what the point says beyond the run-up.
     func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
-        guard writer.state.restore(point.wire), model.take(numbers: point.numbers) else { throw .planDamaged }
-        entropy.memory = point.entropy
-        for entry in point.entries {
-            guard model.set(entry, at: point.plain, text) else { throw .planDamaged }
-        }
+        guard model.take(numbers: point.numbers) else { throw .planDamaged }
+        try take(point.mark)
+        try point.entries.apply(to: model, at: point.mark.plain, text)
+    }
+
+    /// Takes the state on the wire.
+    func take(_ mark: BlockMark) throws(ZstdError) {
+        guard writer.state.restore(mark.wire) else { throw .planDamaged }
+        entropy.memory = mark.entropy
     }
 
     /// Bytes of the block made last, header included.
@@ -151,8 +176,10 @@ final class FrameWalk {
                 _ = writer.state.distance(each.offset, hasLiterals: each.literals > 0)
             }
         }
-        model.settle(
-            recent: writer.state.recent, isCompressed: isCompressed, asProposed: outcome.sequences === proposal)
+        let recent = writer.state.recent
+        let asProposed = outcome.sequences === proposal
+        settling = !isCompressed ? .stored : asProposed ? .proposed : .other(recent.0, recent.1, recent.2)
+        model.settle(recent: recent, isCompressed: isCompressed, asProposed: asProposed)
     }
 
     // MARK: finding exceptions
@@ -197,8 +224,26 @@ final class FrameWalk {
         _ isLast: Bool, _ wanted: UnsafeBufferPointer<UInt8>
     ) throws(ZstdError) -> Bool {
         guard let outcome = try? attempt(text, start, end, sequences, layout, isLast) else { return false }
-        guard writer.bytes.count == wanted.count, writer.bytes.elementsEqual(wanted) else { return false }
+        guard writer.bytes.count == wanted.count, Self.areEqual(writer.bytes, wanted) else { return false }
         settle(outcome)
+        return true
+    }
+
+    private static func areEqual(_ one: UnsafeBufferPointer<UInt8>, _ other: UnsafeBufferPointer<UInt8>) -> Bool {
+        let (one, other) = (UnsafeRawBufferPointer(one), UnsafeRawBufferPointer(other))
+        var at = 0
+        while at + 8 <= one.count {
+            if one.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+                != other.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            {
+                return false
+            }
+            at += 8
+        }
+        while at < one.count {
+            if one[at] != other[at] { return false }
+            at += 1
+        }
         return true
     }
 }

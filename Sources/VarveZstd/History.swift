@@ -10,11 +10,13 @@ final class History {
     /// The place after the last byte.
     private(set) var end = 0
     private var window = 0
+    /// Bytes behind the text that may be read, whatever they are: the models load words that reach over a block's end.
+    private static let slack = 64
 
     init() {
         capacity = 4 << 20
-        base = .allocate(capacity: capacity + 64)
-        base.initialize(repeating: 0, count: capacity + 64)
+        // Not filled: most pages of it are never touched by who wants a few blocks.
+        base = .allocate(capacity: capacity + Self.slack)
     }
 
     deinit { base.deallocate() }
@@ -32,7 +34,7 @@ final class History {
     /// The frame's text: `text[place]` may be read for the places kept.
     var text: UnsafePointer<UInt8> { UnsafePointer(base) - origin }
 
-    /// Makes room for `count` more bytes, at most a block.
+    /// Makes room for `count` more bytes in one piece.
     /// - Returns: Where they go.
     func room(_ count: Int) -> UnsafeMutablePointer<UInt8> {
         let held = end - origin
@@ -48,9 +50,8 @@ final class History {
     }
 
     private func grow(_ wanted: Int) {
-        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted + 64)
+        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted + Self.slack)
         larger.update(from: base, count: end - origin)
-        (larger + (end - origin)).initialize(repeating: 0, count: wanted + 64 - (end - origin))
         base.deallocate()
         base = larger
         capacity = wanted

@@ -23,8 +23,8 @@ final class KlauspostBestModel: KlauspostModel {
     private static let shortBits: UInt64 = 18
     /// For frames of one block: their places alone, in a table that fits a processor's cache.
     private let small = SmallTables()
-    private let long = PlaceTable(bits: longBits, isChain: true)
-    private let short = PlaceTable(bits: shortBits, isChain: true)
+    private let long = PlaceTable(bits: longBits, isChain: true, hashBytes: 8)
+    private let short = PlaceTable(bits: shortBits, isChain: true, hashBytes: 5)
     private let era: Era
     /// Bits that the predefined tables give the codes of offsets and match lengths, extra bits included.
     private let offsetCost: [Int]

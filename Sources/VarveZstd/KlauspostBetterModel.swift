@@ -7,8 +7,8 @@
 final class KlauspostBetterModel: KlauspostModel {
     private static let longBits: UInt64 = 19
     private static let shortBits: UInt64 = 13
-    private let long = PlaceTable(bits: longBits, isChain: true)
-    private let short = PlaceTable(bits: shortBits, isChain: false)
+    private let long = PlaceTable(bits: longBits, isChain: true, hashBytes: 8)
+    private let short = PlaceTable(bits: shortBits, isChain: false, hashBytes: 5)
     /// Whether runs are looked for first (1.17.8).
     private let knowsRuns: Bool
     /// Whether places are learnt from the one where the match was found (1.17.3), or from the match's first one.

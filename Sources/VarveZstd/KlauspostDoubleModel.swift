@@ -6,8 +6,8 @@
 final class KlauspostDoubleModel: KlauspostModel {
     private static let longBits: UInt64 = 17
     private static let shortBits: UInt64 = 15
-    private let long = PlaceTable(bits: longBits, isChain: false)
-    private let short = PlaceTable(bits: shortBits, isChain: false)
+    private let long = PlaceTable(bits: longBits, isChain: false, hashBytes: 8)
+    private let short = PlaceTable(bits: shortBits, isChain: false, hashBytes: 5)
 
     init(windowBytes: Int) {
         super.init(windowBytes: windowBytes, blockSize: ZstdTables.blockMax, tables: [long, short])

@@ -6,7 +6,7 @@
 final class KlauspostFastModel: KlauspostModel {
     static let blockSize = 1 << 16
     private static let bits: UInt64 = 15
-    private let table = PlaceTable(bits: bits, isChain: false)
+    private let table = PlaceTable(bits: bits, isChain: false, hashBytes: 6)
 
     init(windowBytes: Int) {
         super.init(windowBytes: windowBytes, blockSize: Self.blockSize, tables: [table])

@@ -8,15 +8,30 @@ final class PlaceTable {
     let entries: UnsafeMutablePointer<UInt64>
     let bits: UInt64
     let isChain: Bool
+    /// Bytes that a slot is the hash of.
+    let hashBytes: Int
 
-    init(bits: UInt64, isChain: Bool) {
+    init(bits: UInt64, isChain: Bool, hashBytes: Int) {
         self.bits = bits
         self.isChain = isChain
+        self.hashBytes = hashBytes
         entries = .allocate(capacity: 1 << Int(bits))
         entries.initialize(repeating: 0, count: 1 << Int(bits))
     }
 
     deinit { entries.deallocate() }
+
+    /// Places that an entry keeps.
+    var parts: Int { isChain ? 2 : 1 }
+
+    /// The slot of the lowest bytes of a word.
+    func slot(_ word: UInt64) -> Int {
+        switch hashBytes {
+        case 5: return Matching.hash5(word, bits)
+        case 6: return Matching.hash6(word, bits)
+        default: return Matching.hash8(word, bits)
+        }
+    }
 
     func clear() { entries.update(repeating: 0, count: 1 << Int(bits)) }
 
@@ -118,13 +133,15 @@ class KlauspostModel: MatchModel {
 
     final func beginRunUp(at position: Int) { floor = position }
 
+    final func endRunUp(at position: Int) { floor = max(position - reach(at: position), 0) }
+
     final var numbers: [Int] { [] }
 
     final func take(numbers: [Int]) -> Bool { numbers.isEmpty }
 
-    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [RestartPoint.Entry]? {
+    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [TableEntries.Entry]? {
         guard let other = other as? KlauspostModel, other.tables.count == tables.count else { return nil }
-        var all: [RestartPoint.Entry] = []
+        var all: [TableEntries.Entry] = []
         var first = 0
         // What lies before is out of reach for good.
         let lowest = max(position - windowBytes, -1)
@@ -144,7 +161,7 @@ class KlauspostModel: MatchModel {
                     if distance == (here > lowest ? position &- here : 0) { continue }
                     if all.count == most { return nil }
                     all.append(
-                        RestartPoint.Entry(slot: first + (table.isChain ? 2 * index + part : index), distance: distance)
+                        TableEntries.Entry(slot: first + (table.isChain ? 2 * index + part : index), distance: distance)
                     )
                 }
             }
@@ -153,12 +170,9 @@ class KlauspostModel: MatchModel {
         return all
     }
 
-    final func set(_ entry: RestartPoint.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
+    final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
         let place = position - entry.distance
-        // Four bytes are read at the place, which must lie in the text before the block.
-        guard entry.distance == 0 || entry.distance >= 4 && entry.distance < windowBytes && place >= floor else {
-            return false
-        }
+        guard entry.distance == 0 || holds(entry.distance, before: position) else { return false }
         var slot = entry.slot
         for table in tables {
             let count = table.isChain ? 2 << Int(table.bits) : 1 << Int(table.bits)
@@ -178,6 +192,24 @@ class KlauspostModel: MatchModel {
             return true
         }
         return false
+    }
+
+    /// Four bytes are read at the place, which must lie in the text before the block.
+    final func holds(_ distance: Int, before position: Int) -> Bool {
+        distance >= 4 && distance < windowBytes && position - distance >= floor
+    }
+
+    final var slotKinds: Int { tables.reduce(0) { $0 + $1.parts } }
+
+    final func slot(_ kind: Int, at place: Int, _ text: UnsafePointer<UInt8>) -> Int {
+        var part = kind
+        var first = 0
+        for table in tables {
+            if part < table.parts { return first + table.parts * table.slot(Matching.word8(text, place)) + part }
+            part -= table.parts
+            first += table.parts << Int(table.bits)
+        }
+        return first
     }
 
     /// Finds the sequences of a block. The list is empty.

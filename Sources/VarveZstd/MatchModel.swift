@@ -28,17 +28,25 @@ protocol MatchModel: AnyObject {
     func reach(at position: Int) -> Int
     /// Prepares for a walk that begins at `position` instead of the frame's start: no text before is looked at.
     func beginRunUp(at position: Int)
+    /// Such a walk has come to `position`; from now on all text in reach is looked at.
+    func endRunUp(at position: Int)
     /// What it knows besides its tables.
     var numbers: [Int] { get }
     /// Takes what another one knew besides its tables.
     /// - Returns: Whether it can be.
     func take(numbers: [Int]) -> Bool
-    /// The table entries that another model of the same parameters has otherwise, of those that still matter at `position`;
-    /// nil if there are more than `most`.
-    func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [RestartPoint.Entry]?
+    /// The table entries that another model of the same parameters has otherwise, of those that still matter at `position`, by
+    /// rising slots; nil if there are more than `most`.
+    func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [TableEntries.Entry]?
     /// Changes a table entry.
     /// - Returns: Whether it is one that there can be.
-    func set(_ entry: RestartPoint.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
+    func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
+    /// Whether a table entry may have the place so many bytes before `position`.
+    func holds(_ distance: Int, before position: Int) -> Bool
+    /// How many slots a place can be in: one a table, two where tables keep two places a slot.
+    var slotKinds: Int { get }
+    /// The slot of that kind for `place`; eight bytes of text are looked at.
+    func slot(_ kind: Int, at place: Int, _ text: UnsafePointer<UInt8>) -> Int
 }
 
 /// Comparing text.

@@ -8,6 +8,8 @@ final class ReferenceDoubleModel: ReferenceModel {
         super.init(settings, tableLogs: [settings.longLog, settings.shortLog])
     }
 
+    override func firstSlot(_ word: UInt64) -> Int { Matching.hash8(word, UInt64(settings.longLog)) }
+
     override func learn(_ text: UnsafePointer<UInt8>, _ start: Int) {
         let shift = 2 - base
         var at = base

@@ -10,9 +10,10 @@ final class ReferenceFastModel: ReferenceModel {
 
     @inline(__always)
     private func slot(_ text: UnsafePointer<UInt8>, _ at: Int, _ bits: UInt64, _ bytes: Int) -> Int {
-        let word = Matching.word8(text, at)
-        return bytes == 7 ? Matching.hash7(word, bits) : Matching.hash6(word, bits)
+        slot(Matching.word8(text, at), bits, bytes)
     }
+
+    override func firstSlot(_ word: UInt64) -> Int { slot(word, UInt64(settings.longLog), settings.shortBytes) }
 
     override func learn(_ text: UnsafePointer<UInt8>, _ start: Int) {
         var at = base

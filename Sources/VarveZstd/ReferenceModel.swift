@@ -89,7 +89,10 @@ class ReferenceModel: MatchModel {
     }
 
     /// Where the text begins that a job which starts at `start` knows.
-    private func jobBase(at start: Int) -> Int { max(start - windowBytes >> 3, 0) }
+    private func jobBase(at start: Int) -> Int { max(start - Self.jobReach(windowBytes), 0) }
+
+    /// Plain bytes before a job that it knows.
+    static func jobReach(_ windowBytes: Int) -> Int { windowBytes >> 3 }
 
     /// Where the text begins that lies in one piece with the block at `position`.
     @inline(__always)
@@ -119,13 +122,15 @@ class ReferenceModel: MatchModel {
 
     // MARK: starting in the middle
 
-    final func reach(at position: Int) -> Int { startsJob(at: position) ? windowBytes >> 3 : windowBytes }
+    final func reach(at position: Int) -> Int { startsJob(at: position) ? Self.jobReach(windowBytes) : windowBytes }
 
     final func beginRunUp(at position: Int) {
         base = settings.jobLog > 0 ? jobBase(at: (position >> settings.jobLog) << settings.jobLog) : 0
         floor = position
         recent = (0, 0)
     }
+
+    final func endRunUp(at position: Int) { floor = max(position - reach(at: position), 0) }
 
     final var numbers: [Int] { [recent.0, recent.1] }
 
@@ -135,9 +140,9 @@ class ReferenceModel: MatchModel {
         return true
     }
 
-    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [RestartPoint.Entry]? {
+    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [TableEntries.Entry]? {
         guard let other = other as? ReferenceModel, other.tables.count == tables.count else { return nil }
-        var all: [RestartPoint.Entry] = []
+        var all: [TableEntries.Entry] = []
         var first = 0
         // What lies before is out of reach for good.
         let lowest = max(position - windowBytes, 0)
@@ -148,18 +153,16 @@ class ReferenceModel: MatchModel {
                 let distance = there >= lowest ? position &- there : 0
                 if distance == (here >= lowest ? position &- here : 0) { continue }
                 if all.count == most { return nil }
-                all.append(RestartPoint.Entry(slot: first + index, distance: distance))
+                all.append(TableEntries.Entry(slot: first + index, distance: distance))
             }
             first += table.count
         }
         return all
     }
 
-    final func set(_ entry: RestartPoint.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
+    final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
         let place = position - entry.distance
-        guard entry.distance == 0 || entry.distance > 0 && place >= max(floor, base) && place - base < 1 << 31 else {
-            return false
-        }
+        guard entry.distance == 0 || holds(entry.distance, before: position) else { return false }
         var slot = entry.slot
         for table in tables {
             if slot < table.count {
@@ -170,4 +173,20 @@ class ReferenceModel: MatchModel {
         }
         return false
     }
+
+    final func holds(_ distance: Int, before position: Int) -> Bool {
+        let place = position - distance
+        return distance > 0 && place >= max(floor, base) && place - base < 1 << 31
+    }
+
+    final var slotKinds: Int { tables.count }
+
+    final func slot(_ kind: Int, at place: Int, _ text: UnsafePointer<UInt8>) -> Int {
+        let word = Matching.word8(text, place)
+        if kind == 0 { return firstSlot(word) }
+        return tables[0].count + slot(word, UInt64(settings.shortLog), settings.shortBytes)
+    }
+
+    /// The slot of the long or only table.
+    func firstSlot(_ word: UInt64) -> Int { 0 }
 }

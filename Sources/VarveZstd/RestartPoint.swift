@@ -8,117 +8,142 @@
 /// search falls into step after some kilobytes, few entries are not as they were, and those are written down too. The
 /// analyzer goes on from the restarted models: whatever it then describes, a reader who restarts there makes again.
 struct RestartPoint: Equatable {
-    /// Plain bytes of the frame before it.
-    var plain = 0
-    /// Bytes of the frame before it.
-    var compressed = 0
+    var mark = BlockMark()
     /// Bytes of the frame's exceptions that are done with, and usual blocks since the last of those.
     var exceptions = 0
     var usualBlocks = 0
     /// Bytes over which the search is run beforehand.
     var runUp = 0
-    /// The state on the wire.
-    var wire = WireState.Mark()
-    /// The entropy model's and the match model's own state.
-    var entropy = 0
+    /// The match model's own state.
     var numbers: [Int] = []
-    /// Table entries that the run-up gives wrongly: the slot, and how far before the point its place is, 0 for none.
-    var entries: [Entry] = []
+    /// Table entries that the run-up gives wrongly.
+    var entries = TableEntries()
 
-    struct Entry: Equatable {
-        var slot: Int
-        var distance: Int
-    }
-
-    /// Table entries that may be wrong.
-    static let entriesMax = 1 << 16
     static let numbersMax = 8
-
-    /// Appends it. Its places are written as steps from those of the point before.
-    func put(_ bytes: inout [UInt8], after last: RestartPoint) {
-        for value in [
-            plain - last.plain, compressed - last.compressed, exceptions - last.exceptions, usualBlocks, runUp, entropy,
-        ] {
-            PlanBytes.put(&bytes, value)
-        }
-        wire.put(&bytes)
-        PlanBytes.put(&bytes, numbers.count)
-        for number in numbers { PlanBytes.put(&bytes, number) }
-        PlanBytes.put(&bytes, entries.count)
-        var slot = 0
-        for entry in entries {
-            PlanBytes.put(&bytes, entry.slot - slot)
-            PlanBytes.put(&bytes, entry.distance)
-            slot = entry.slot
-        }
-    }
+    private static let runUpMax = 2 * FrameHeader.windowMax
 
     init() {}
 
+    /// Appends it. Its places are written as steps from those of the point before.
+    /// - Parameter lastExceptions: Of the restart point before.
+    func put(_ bytes: inout [UInt8], after last: BlockMark, _ lastExceptions: Int) {
+        mark.put(&bytes, after: last)
+        for value in [exceptions - lastExceptions, usualBlocks, runUp, numbers.count] + numbers {
+            PlanBytes.put(&bytes, value)
+        }
+        PlanBytes.put(&bytes, entries.coded)
+    }
+
     /// Reads the next one of a frame.
-    init(_ input: inout PlanInput, after last: RestartPoint) throws(ZstdError) {
-        plain = last.plain + (try input.number())
-        compressed = last.compressed + (try input.number())
+    init(_ input: inout PlanInput, after last: BlockMark, _ lastExceptions: Int) throws(ZstdError) {
+        mark = try BlockMark(&input, after: last)
+        exceptions = lastExceptions + (try input.number())
+        usualBlocks = try input.number()
+        runUp = try input.number()
+        try readNumbers(&input)
+        entries.coded = try input.block()
+        try check()
+    }
+
+    /// Reads the next one as versions 2 and 3 have it.
+    init(former input: inout PlanInput, after last: RestartPoint) throws(ZstdError) {
+        mark.plain = last.mark.plain + (try input.number())
+        mark.compressed = last.mark.compressed + (try input.number())
         exceptions = last.exceptions + (try input.number())
         usualBlocks = try input.number()
         runUp = try input.number()
-        entropy = try input.number()
-        guard plain > last.plain, plain < 1 << 56, compressed < 1 << 56, exceptions < 1 << 56, runUp <= plain,
-            runUp <= 2 * FrameHeader.windowMax, entropy < 4
-        else { throw .planDamaged }
-        wire = try WireState.Mark(&input)
+        mark.entropy = try input.number()
+        try mark.check(after: last.mark)
+        try check()
+        mark.wire = try WireState.Mark(&input)
+        try readNumbers(&input)
+        entries = try TableEntries(former: &input)
+    }
+
+    private mutating func readNumbers(_ input: inout PlanInput) throws(ZstdError) {
         let count = try input.number()
         guard count <= Self.numbersMax else { throw .planDamaged }
         for _ in 0..<count { numbers.append(try input.number()) }
-        let total = try input.number()
-        guard total <= Self.entriesMax else { throw .planDamaged }
-        var slot = 0
-        for _ in 0..<total {
-            slot += try input.number()
-            guard slot < 1 << 32 else { throw .planDamaged }
-            entries.append(Entry(slot: slot, distance: try input.number()))
-        }
     }
 
-    /// All points of a frame.
-    static func list(_ input: inout PlanInput) throws(ZstdError) -> [RestartPoint] {
-        var all: [RestartPoint] = []
-        while !input.isAtEnd { all.append(try RestartPoint(&input, after: all.last ?? RestartPoint())) }
-        return all
+    private func check() throws(ZstdError) {
+        guard exceptions < 1 << 56, runUp <= mark.plain, runUp <= Self.runUpMax else { throw .planDamaged }
     }
 }
 
-extension WireState.Mark {
-    fileprivate static let none: UInt8 = 3
+/// The points of a frame, in its order.
+struct FramePoints: Equatable {
+    var restarts: [RestartPoint] = []
+    var wires: [WirePoint] = []
 
-    fileprivate func put(_ bytes: inout [UInt8]) {
-        PlanBytes.put(&bytes, hasHuffman ? tree : [])
-        for origin in origins {
-            bytes.append(origin?.mode ?? Self.none)
-            if let origin, origin.mode > 0 { PlanBytes.put(&bytes, origin.bytes) }
+    init() {}
+
+    /// Reads all of a frame.
+    init(_ input: inout PlanInput, version: UInt8) throws(ZstdError) {
+        guard version > 3 else {
+            while !input.isAtEnd {
+                restarts.append(try RestartPoint(former: &input, after: restarts.last ?? RestartPoint()))
+            }
+            return
         }
-        for offset in [recent.0, recent.1, recent.2] { PlanBytes.put(&bytes, Int(offset)) }
+        var last = BlockMark()
+        while !input.isAtEnd {
+            switch try input.byte() {
+            case 0:
+                let point = try RestartPoint(&input, after: last, restarts.last?.exceptions ?? 0)
+                restarts.append(point)
+                last = point.mark
+            case 1:
+                let point = try WirePoint(&input, after: last)
+                wires.append(point)
+                last = point.mark
+            default: throw .planDamaged
+            }
+        }
     }
 
-    fileprivate init(_ input: inout PlanInput) throws(ZstdError) {
-        tree = try input.block()
-        hasHuffman = !tree.isEmpty
-        guard tree.count <= 129 else { throw .planDamaged }
-        for kind in 0..<3 {
-            let mode = try input.byte()
-            guard mode <= Self.none else { throw .planDamaged }
-            if mode == Self.none { continue }
-            let bytes = mode > 0 ? try input.block() : []
-            guard bytes.count <= 128 else { throw .planDamaged }
-            origins[kind] = (mode, bytes)
-        }
-        let (first, second, third) = (try input.number(), try input.number(), try input.number())
-        guard first < 1 << 32, second < 1 << 32, third < 1 << 32 else { throw .planDamaged }
-        recent = (UInt32(first), UInt32(second), UInt32(third))
+    /// The last wire point from which a file's byte at `compressed` of the frame can be made, if one lies behind `start` (in
+    /// plain bytes) and before the next restart point.
+    func wire(before compressed: Int, behind start: Int) -> WirePoint? {
+        wires.last { $0.mark.compressed <= compressed && $0.mark.plain > start }
+    }
+}
+
+/// Takes down the points of a frame as they are found.
+struct PointWriter {
+    private(set) var bytes: [UInt8] = []
+    /// The restart point before.
+    private(set) var restart = RestartPoint()
+    /// The mark of the point before.
+    private(set) var last = BlockMark()
+    /// The wire point that comes next, as far as it is known.
+    private var next = WirePoint()
+    private var blocks = 0
+
+    mutating func put(_ point: RestartPoint) {
+        bytes.append(0)
+        point.put(&bytes, after: last, restart.exceptions)
+        restart = point
+        begin(after: point.mark)
     }
 
-    static func == (one: Self, other: Self) -> Bool {
-        one.hasHuffman == other.hasHuffman && (!one.hasHuffman || one.tree == other.tree) && one.recent == other.recent
-            && zip(one.origins, other.origins).allSatisfy { $0?.mode == $1?.mode && $0?.bytes == $1?.bytes }
+    /// A block was written.
+    mutating func note(_ settling: Settling) {
+        next.note(blocks, settling)
+        blocks += 1
+    }
+
+    /// Makes the place reached a wire point.
+    mutating func putWire(at mark: BlockMark) {
+        next.mark = mark
+        bytes.append(1)
+        next.put(&bytes, after: last)
+        begin(after: mark)
+    }
+
+    private mutating func begin(after mark: BlockMark) {
+        last = mark
+        next = WirePoint()
+        blocks = 0
     }
 }

@@ -14,6 +14,8 @@ final class ZstdPass {
     var framesMax = Int.max
     /// Plain bytes between restart points at least, if not the usual number.
     var spacing: Int?
+    /// Frames that were looked at again, see `secondLook`.
+    var secondLooks = 0
     /// The frame read last.
     private(set) var record: ZstdPlan.Record?
 
@@ -31,26 +33,11 @@ final class ZstdPass {
     private var exceptions: [UInt8] = []
     private var usualBlocks = 0
     private var exceptionBytes = 0
-    private var pointBytes: [UInt8] = []
-    private var lastPoint = RestartPoint()
-    /// Plain bytes before which no point is tried again but at a job's start, where it costs nothing.
-    private var nextTry = 0
-    private var secondLooks = 0
+    private var points = PointWriter()
+    private var placement = PointPlacement(spacing: nil)
 
     /// Frames that are looked at again with all models, because the last ones did not fit.
-    private static let secondLooksMax = 12
-    /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, and where there are none.
-    private static let jobSpacing = 4 << 20
-    private static let spacingInJobs = 2 << 20
-    private static let spacingMin = 8 << 20
-    /// A run-up has a window, and so many bytes at least: in less the search does not fall into step.
-    private static let runUpInJobs = 2 << 20
-    private static let runUpMin = 4 << 20
-    /// Compressed bytes of the stretch before a point for each table entry that it may have. An entry is about four bytes.
-    private static let bytesPerEntry = 1000
-    private static let bytesPerEntryInJobs = 400
-    /// A point that had too many entries is tried again after this, or a quarter of the stretch if that is more.
-    private static let retryMin = 2 << 20
+    static let secondLooksMax = 12
     private static let setsMax = 16
     /// Plain bytes looked at then: libzstd's jobs and buffers show late.
     private static let secondLookBytes = 10 << 20
@@ -158,15 +145,14 @@ final class ZstdPass {
         let header = try FrameHeader(Array(input.peek(FrameHeader.bytesMax)))
         input.skip(header.bytes.count)
         // A run-up needs a window of text and what is missing to whole blocks.
-        history.begin(
-            window: max(header.windowBytes, max(walk?.model.windowBytes ?? 0, Self.runUpMin) + ZstdTables.blockMax))
+        let runUp = max(walk?.model.windowBytes ?? 0, PointPlacement.runUpMin)
+        history.begin(window: max(header.windowBytes, runUp + ZstdTables.blockMax))
         reader.state.reset()
         walk?.begin(header)
         exceptions = []
         usualBlocks = 0
-        pointBytes = []
-        lastPoint = RestartPoint()
-        nextTry = 0
+        points = PointWriter()
+        placement = PointPlacement(spacing: spacing)
         var hash = XXHash()
         var isLast = false
         while !isLast {
@@ -188,9 +174,9 @@ final class ZstdPass {
         record.checksum = checksum
         record.hasUsualHeader = sets[set].usualHeader(plainCount: record.plainCount) == header.bytes
         record.hasUsualChecksum =
-            pointBytes.isEmpty && record.plainCount <= ZstdPlan.checksumMax && hash.bytes == checksum
+            points.bytes.isEmpty && record.plainCount <= ZstdPlan.checksumMax && hash.bytes == checksum
         record.exceptions = exceptions
-        record.points = pointBytes
+        record.points = points.bytes
         record = try secondLook(record, header, start)
         exceptions = []
         put(record)
@@ -241,14 +227,32 @@ final class ZstdPass {
 
     // MARK: restart points
 
-    /// Makes the place reached a restart point if it is time for one.
+    /// Makes the place reached a restart point if it is time for one, or a wire point.
     private func placePoint(_ header: FrameHeader, _ compressed: Int) throws {
         guard let walk else { return }
         let position = history.end
-        guard let runUp = runUp(walk, to: position) else { return }
-        var point = walk.point()
-        point.plain = position
-        point.compressed = compressed
+        let last = points.restart.mark
+        let runUps = placement.runUps(walk.parameters, walk.model, to: position, last: last.plain)
+        for runUp in runUps where try restart(walk, header, compressed, runUp) { return }
+        if !runUps.isEmpty { placement.refused(at: position, position - last.plain) }
+        if placement.wantsWire(at: position, last: points.last.plain) { points.putWire(at: mark(walk, compressed)) }
+    }
+
+    private func mark(_ walk: FrameWalk, _ compressed: Int) -> BlockMark {
+        var mark = walk.mark()
+        mark.plain = history.end
+        mark.compressed = compressed
+        return mark
+    }
+
+    /// - Returns: Whether the place could be made a restart point.
+    private func restart(
+        _ walk: FrameWalk, _ header: FrameHeader, _ compressed: Int, _ runUp: Int
+    ) throws -> Bool {
+        let position = history.end
+        var point = RestartPoint()
+        point.mark = mark(walk, compressed)
+        point.numbers = walk.model.numbers
         point.exceptions = exceptions.count
         point.usualBlocks = usualBlocks
         point.runUp = runUp
@@ -256,40 +260,24 @@ final class ZstdPass {
         other = next
         try next.runUp(header, history.text, to: point)
         if !walk.model.startsJob(at: position) {
-            let bytesPerEntry = walk.parameters.jobBytes > 0 ? Self.bytesPerEntryInJobs : Self.bytesPerEntry
-            let worth = spacing == nil ? (compressed - lastPoint.compressed) / bytesPerEntry : .max
-            let most = min(max(worth, 16), RestartPoint.entriesMax)
-            guard let entries = next.model.entries(unlike: walk.model, at: position, most: most) else {
-                nextTry = position + max(Self.retryMin, (position - lastPoint.plain) / 4)
-                return
+            let last = points.restart.mark
+            let budget = placement.budget(position - last.plain, compressed - last.compressed)
+            // Some entries share a byte: those of the same place.
+            let most = budget.multipliedReportingOverflow(by: walk.model.slotKinds)
+            if let entries = next.model.entries(
+                unlike: walk.model, at: position, most: most.overflow ? .max : most.partialValue)
+            {
+                point.entries = TableEntries(entries, of: next.model, at: position, history.text)
             }
-            point.entries = entries
+            guard !point.entries.coded.isEmpty, point.entries.coded.count <= budget else { return false }
         }
         try next.take(point, history.text)
         // From here on all is as it will be for who restarts here.
         other = walk
         self.walk = next
-        point.put(&pointBytes, after: lastPoint)
-        lastPoint = point
+        points.put(point)
         summary.points += 1
-    }
-
-    /// Plain bytes of the run-up to a restart point at `position`; nil if none shall be there.
-    private func runUp(_ walk: FrameWalk, to position: Int) -> Int? {
-        let model = walk.model
-        let distance = position - lastPoint.plain
-        let job = walk.parameters.jobBytes
-        if model.startsJob(at: position) {
-            return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? 0 : nil
-        }
-        let usual = job > 0 ? Self.spacingInJobs : Self.spacingMin
-        guard position >= nextTry, distance >= spacing ?? max(usual, model.windowBytes) else { return nil }
-        let wanted = max(model.windowBytes, spacing != nil ? 0 : job > 0 ? Self.runUpInJobs : Self.runUpMin)
-        let block = model.blockBytes(at: 0)
-        let whole = (wanted + block - 1) / block * block
-        // A run-up stays within its job. Where it would be most of the job so far, a point would save little.
-        if job > 0 { return position & (job - 1) >= 2 * whole ? whole : nil }
-        return min(whole, position)
+        return true
     }
 
     // MARK: blocks
@@ -358,6 +346,7 @@ final class ZstdPass {
         _ wanted: UnsafeBufferPointer<UInt8>, _ kind: BlockLayout.Kind
     ) throws {
         let usual = walk.usual(at: start, left: endsHere ? count : Int.max)
+        defer { if isWhole { points.note(walk.settling) } }
         let exception = try walk.describe(
             history.text, start, start + count, isLast: isLast, wanted: wanted, kind: kind, decoded: reader)
         if exception == .proposed, usual.count == count, usual.isLast == isLast {

@@ -4,7 +4,7 @@
 /// The bytes that, with the plain bytes, make a zstd file again. The format is specified in `Documentation.docc/Zstd.md`.
 struct ZstdPlan {
     static let magic: [UInt8] = [0x56, 0x5a, 0x50]  // "VZP"
-    static let version: UInt8 = 3
+    static let version: UInt8 = 4
     static let versionOldest: UInt8 = 1
     /// Plain bytes of a frame up to which its checksum is made and not kept.
     static let checksumMax = 256 << 10
@@ -36,7 +36,7 @@ struct ZstdPlan {
         /// Its checksum, empty if it has none; nil if it has to be made.
         var checksum: Range<Int>?
         var exceptions: Range<Int> = 0..<0
-        var points: [RestartPoint] = []
+        var points = FramePoints()
     }
 
     var compressedCount = 0
@@ -72,7 +72,7 @@ struct ZstdPlan {
         var compressedAt = 0
         var plainAt = 0
         for _ in 0..<count {
-            var element = version == 1 ? try Self.firstElement(&input) : try element(&input)
+            var element = version == 1 ? try Self.firstElement(&input) : try element(&input, version)
             switch element.content {
             case .kept: break
             case .frame(let frame): guard frame.parameters < parameters.count else { throw .planDamaged }
@@ -105,14 +105,14 @@ struct ZstdPlan {
         return element
     }
 
-    private func element(_ input: inout PlanInput) throws(ZstdError) -> Element {
+    private func element(_ input: inout PlanInput, _ version: UInt8) throws(ZstdError) -> Element {
         let kind = try input.number()
         switch kind {
         case 0:
             let bytes = try input.range(of: input.number())
             return Element(compressedCount: bytes.count, content: .kept(bytes))
         case 1:
-            return try frame(&input)
+            return try frame(&input, version)
         case 2:
             let set = try input.number()
             let count = try input.number()
@@ -133,7 +133,7 @@ struct ZstdPlan {
         }
     }
 
-    private func frame(_ input: inout PlanInput) throws(ZstdError) -> Element {
+    private func frame(_ input: inout PlanInput, _ version: UInt8) throws(ZstdError) -> Element {
         var element = Element(content: .kept(0..<0))
         var frame = Frame(parameters: try input.number())
         guard frame.parameters < parameters.count else { throw .planDamaged }
@@ -161,11 +161,14 @@ struct ZstdPlan {
             // A frame that is not made from its beginning has no checksum made.
             guard frame.checksum != nil else { throw .planDamaged }
             var points = PlanInput(bytes: input.bytes, range: try input.range(of: input.number()))
-            frame.points = try RestartPoint.list(&points)
-            for point in frame.points {
-                guard point.plain <= element.plainCount, point.compressed < element.compressedCount,
-                    point.exceptions <= frame.exceptions.count
-                else { throw .planDamaged }
+            frame.points = try FramePoints(&points, version: version)
+            for mark in frame.points.restarts.map(\.mark) + frame.points.wires.map(\.mark) {
+                guard mark.plain <= element.plainCount, mark.compressed < element.compressedCount else {
+                    throw .planDamaged
+                }
+            }
+            for point in frame.points.restarts {
+                guard point.exceptions <= frame.exceptions.count else { throw .planDamaged }
             }
         }
         element.content = .frame(frame)

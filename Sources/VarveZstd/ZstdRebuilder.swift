@@ -45,7 +45,7 @@ package struct ZstdRebuilder: Sendable {
         for (index, element) in plan.elements.enumerated() {
             var places: [(compressed: Int, plain: Int, runUp: Int)] = [(0, 0, 0)]
             if case .frame(let frame) = element.content {
-                places += frame.points.map { ($0.compressed, $0.plain, $0.runUp) }
+                places += frame.points.restarts.map { ($0.mark.compressed, $0.mark.plain, $0.runUp) }
             }
             for (number, place) in places.enumerated() {
                 var end = (compressed: element.compressedCount, plain: element.plainCount, runUp: 0)
@@ -73,18 +73,50 @@ package struct ZstdRebuilder: Sendable {
         return parameters.map { $0.modelBytes + min(2 * $0.windowBytes, 2 * longest) }.max() ?? 0
     }
 
-    /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.
-    package func stream(from start: Int) -> ZstdRebuildStream {
+    /// The first segment of which bytes lie at `start` of the file or behind.
+    private func segment(at start: Int) -> Segment? {
         var low = 0
         var high = segments.count
         while low < high {
             let middle = (low + high) / 2
             if segments[middle].compressed.upperBound > start { high = middle } else { low = middle + 1 }
         }
-        guard low < segments.count else {
+        return low < segments.count ? segments[low] : nil
+    }
+
+    /// The plain bytes that a stream asks for on its way to these bytes of the file and through them, about, in that order.
+    package func text(for range: Range<Int>) -> [Range<Int>] {
+        guard let first = segment(at: range.lowerBound) else { return [] }
+        var ranges: [Range<Int>] = []
+        if let (point, set) = point(of: first) {
+            let start = elements[first.element].plainStart + point.mark.plain
+            let window = parameters[set].windowBytes
+            // Without a run-up a job begins.
+            let reach = min(point.runUp > 0 ? window : ReferenceModel.jobReach(window), point.mark.plain)
+            ranges.append((start - point.runUp)..<start)
+            if point.runUp < reach { ranges.append((start - reach)..<(start - point.runUp)) }
+        }
+        guard let last = segment(at: range.upperBound - 1) else { return ranges }
+        var end = last.plain.upperBound
+        if case .frame(let frame) = elements[last.element].content {
+            let element = elements[last.element]
+            let wire = frame.points.wires.first { element.compressedStart + $0.mark.compressed >= range.upperBound }
+            if let wire { end = min(end, element.plainStart + wire.mark.plain) }
+        }
+        if end > first.plain.lowerBound { ranges.append(first.plain.lowerBound..<end) }
+        return ranges
+    }
+
+    private func point(of segment: Segment) -> (RestartPoint, parameters: Int)? {
+        guard let number = segment.point, case .frame(let frame) = elements[segment.element].content else { return nil }
+        return (frame.points.restarts[number], frame.parameters)
+    }
+
+    /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.
+    package func stream(from start: Int) -> ZstdRebuildStream {
+        guard let segment = segment(at: start) else {
             return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0)
         }
-        let segment = segments[low]
         return ZstdRebuildStream(
             self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound)
     }
@@ -119,6 +151,7 @@ package final class ZstdRebuildStream {
         /// Nil if it has to be made.
         var checksum: Range<Int>?
         var hash = XXHash()
+        var wires = WireCursor()
         var input: PlanInput
         var next: PlacedException?
         var usualLeft = 0
@@ -181,13 +214,27 @@ package final class ZstdRebuildStream {
             var started = Frame(
                 plainStart: here.plainStart, plainCount: here.plainCount, compressedCount: here.compressedCount,
                 checksum: content.checksum, input: PlanInput(bytes: rebuilder.bytes, range: content.exceptions))
-            if let point {
-                self.point = nil
-                try restart(&started, content, content.points[point], FrameHeader(header), plain)
-                return lend([])
+            let point = self.point.map { content.points.restarts[$0] }
+            self.point = nil
+            let start = point?.mark.plain ?? 0
+            let wire = content.points.wire(before: (point?.mark.compressed ?? 0) + skipLeft, behind: start)
+            if point == nil, wire == nil {
+                started.wires = WireCursor(content.points.wires)
+                try begin(&started, set, header)
+                return lend(header[...])
             }
-            try begin(&started, set, header)
-            return lend(header[...])
+            skipLeft += point?.mark.compressed ?? 0
+            if let point {
+                try restart(&started, content, point, FrameHeader(header), plain)
+            } else {
+                try begin(&started, set, header)
+            }
+            started.wires = WireCursor(content.points.wires, at: start)
+            frame = nil
+            if let wire { try search(&started, to: wire.mark, plain) }
+            skipLeft -= started.made
+            frame = started
+            return lend([])
         }
     }
 
@@ -231,20 +278,28 @@ package final class ZstdRebuildStream {
         _ started: inout Frame, _ content: ZstdPlan.Frame, _ point: RestartPoint, _ header: FrameHeader, _ plain: Plain
     ) throws {
         let walk = walk(of: rebuilder.parameters[content.parameters])
-        var at = max(point.plain - max(point.runUp, walk.model.reach(at: point.plain)), 0)
-        history.begin(window: max(walk.model.windowBytes, point.plain - at), at: at)
-        while at < point.plain {
-            let count = min(point.plain - at, ZstdTables.blockMax)
-            let room = history.room(count)
-            let start = started.plainStart + at
-            try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count))
-            history.filled(count)
-            at += count
+        let end = point.mark.plain
+        let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
+        history.begin(window: max(walk.model.windowBytes, end - first), at: first)
+        let room = history.room(end - first) - first
+        func take(_ range: Range<Int>) throws {
+            let start = started.plainStart + range.lowerBound
+            try plain(
+                start..<(start + range.count),
+                UnsafeMutableRawBufferPointer(start: room + range.lowerBound, count: range.count))
         }
-        try walk.runUp(header, history.text, to: point)
+        try walk.runUp(header, history.text, to: point, taking: take)
+        // What only later blocks look at.
+        var at = first
+        while at < end - point.runUp {
+            let next = min(at + ZstdTables.blockMax, end - point.runUp)
+            try take(at..<next)
+            at = next
+        }
+        history.filled(end - first)
         try walk.take(point, history.text)
-        started.position = point.plain
-        started.made = point.compressed
+        started.position = point.mark.plain
+        started.made = point.mark.compressed
         let exceptions = content.exceptions
         guard point.exceptions <= exceptions.count else { throw ZstdError.planDamaged }
         started.input = PlanInput(
@@ -252,7 +307,46 @@ package final class ZstdRebuildStream {
         try started.advance()
         started.usualLeft -= point.usualBlocks
         guard started.next == nil || started.usualLeft >= 0 else { throw ZstdError.planDamaged }
-        frame = started
+    }
+
+    /// Lets the search go on to a wire point behind. Nothing of the blocks before it is made.
+    private func search(_ now: inout Frame, to mark: BlockMark, _ plain: Plain) throws {
+        guard let walk else { throw ZstdError.planDamaged }
+        while now.position < mark.plain {
+            let start = now.position
+            guard let settling = now.wires.settling(at: start) else { throw ZstdError.planDamaged }
+            let next = try take(&now, walk, plain)
+            guard !next.isLast else { throw ZstdError.planDamaged }
+            walk.search(history.text, start, now.position, settling)
+            _ = try now.wires.point(at: now.position)
+        }
+        try walk.take(mark)
+        now.made = mark.compressed
+    }
+
+    /// Takes the next block's text.
+    private func take(
+        _ now: inout Frame, _ walk: FrameWalk, _ plain: Plain
+    ) throws -> (isLast: Bool, exception: BlockException?) {
+        let left = now.plainCount - now.position
+        var (count, isLast) = walk.usual(at: now.position, left: left)
+        var exception: BlockException?
+        if let next = now.next, now.usualLeft == 0 {
+            count = next.plainCount ?? count
+            isLast = next.isLast
+            exception = next.exception
+            try now.advance()
+        } else {
+            now.usualLeft -= 1
+        }
+        guard count <= left, count > 0 || isLast else { throw ZstdError.planDamaged }
+        let room = history.room(ZstdTables.blockMax)
+        let start = now.plainStart + now.position
+        if count > 0 { try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count)) }
+        if now.checksum == nil { now.hash.take(UnsafeBufferPointer(start: room, count: count)) }
+        history.filled(count)
+        now.position += count
+        return (isLast, exception)
     }
 
     /// Lends bytes that are no block.
@@ -281,29 +375,18 @@ package final class ZstdRebuildStream {
             }
             return lend(checksum)
         }
-        let left = total - now.position
-        let usual = walk.usual(at: now.position, left: left)
-        var (count, isLast) = usual
-        var exception: BlockException?
-        if let next = now.next, now.usualLeft == 0 {
-            count = next.plainCount ?? count
-            isLast = next.isLast
-            exception = next.exception
-            try now.advance()
-        } else {
-            now.usualLeft -= 1
-        }
-        guard count <= left, count > 0 || isLast else { throw ZstdError.planDamaged }
-        let room = history.room(ZstdTables.blockMax)
-        let start = now.plainStart + now.position
-        if count > 0 { try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count)) }
-        if now.checksum == nil { now.hash.take(UnsafeBufferPointer(start: room, count: count)) }
-        history.filled(count)
-        try walk.make(history.text, now.position, now.position + count, isLast: isLast, exception)
-        now.position += count
+        let start = now.position
+        let settling = now.wires.settling(at: start)
+        let (isLast, exception) = try take(&now, walk, plain)
+        try walk.make(history.text, start, now.position, isLast: isLast, exception)
         now.made += walk.bytes.count
         now.isDone = isLast
         if let count = now.compressedCount, now.made > count { throw ZstdError.planDamaged }
+        // Whoever makes a file whole sees to it that its wire points are true.
+        guard settling == nil || settling == walk.settling else { throw ZstdError.planDamaged }
+        if let mark = try now.wires.point(at: now.position) {
+            guard now.made == mark.compressed, walk.isAt(mark) else { throw ZstdError.planDamaged }
+        }
         frame = now
         return UnsafeRawBufferPointer(walk.bytes)
     }

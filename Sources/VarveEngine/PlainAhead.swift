@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import NIOConcurrencyHelpers
+import VarveDrivers
+import VarveModel
+
+/// Decodes frames that a reader will ask for soon on another core than the reader's.
+///
+/// The text is cut into parts. One who has nothing else to do goes through them and puts their frames into the frame cache; the
+/// reader says which part it comes to, waits if that one is in work, and reads it itself if it is not. So nothing is decoded
+/// twice at the same time, and a helper that finds no thread delays nobody.
+final class PlainAhead: Sendable {
+    /// Plain bytes of a part.
+    private static let partBytes: UInt64 = 512 << 10
+    /// Parts that may be ready before the reader comes to them: frames must still be in the cache then.
+    private static let aheadMax = 16
+
+    private struct State {
+        var next = 0
+        var reached = 0
+        var isRunning = false
+        var isStopped = false
+    }
+
+    private let core: Core
+    private let loaded: LoadedRecipe
+    private let parts: [Range<UInt64>]
+    private let state = NIOLockedValueBox(State())
+    /// For each part whether no helper is at work on it.
+    private let idle: [ConditionLock<Bool>]
+
+    /// - Parameter ranges: Of plain bytes, in the order in which they will be asked for.
+    init(core: Core, _ loaded: LoadedRecipe, _ ranges: [Range<UInt64>]) {
+        self.core = core
+        self.loaded = loaded
+        parts = ranges.flatMap { range in
+            stride(from: range.lowerBound, to: range.upperBound, by: Int(Self.partBytes)).map {
+                $0..<min($0 + Self.partBytes, range.upperBound)
+            }
+        }
+        idle = parts.map { _ in ConditionLock(value: true) }
+    }
+
+    /// Lets a helper begin as soon as a thread is free.
+    func start() {
+        guard parts.count > 1, core.packs.frames.budget >= 4 * Self.aheadMax * Int(Self.partBytes) else { return }
+        let isNew = state.withLockedValue { state in
+            if state.isRunning || state.isStopped { return false }
+            state.isRunning = true
+            return true
+        }
+        guard isNew else { return }
+        Task { try? await core.rebuilders.run { () throws(VarveError) in self.work() } }
+    }
+
+    /// The reader wants nothing more.
+    func stop() { state.withLockedValue { $0.isStopped = true } }
+
+    /// The reader comes to the plain bytes at `position`: returns when nobody else is at work on them.
+    func reach(_ position: UInt64) {
+        let (part, lags) = state.withLockedValue { state -> (Int?, Bool) in
+            // Parts are asked for in order, so that the first one looked at is nearly always it.
+            let part = (state.reached..<parts.count).first { parts[$0].contains(position) }
+            if let part {
+                state.reached = part
+                state.next = max(state.next, part + 1)
+            }
+            return (part, !state.isRunning && state.next < min(parts.count, state.reached + Self.aheadMax / 2))
+        }
+        if lags { start() }
+        guard let part else { return }
+        idle[part].lock(whenValue: true)
+        idle[part].unlock()
+    }
+
+    private func work() {
+        var reader = PlainReader(core: core, loaded)
+        while let part = take() {
+            // Whatever is wrong with it the reader will find out.
+            try? reader.warm(parts[part])
+            idle[part].lock()
+            idle[part].unlock(withValue: true)
+        }
+    }
+
+    /// The next part to work on.
+    private func take() -> Int? {
+        state.withLockedValue { state in
+            let part = state.next
+            guard !state.isStopped, part < parts.count, part - state.reached <= Self.aheadMax else {
+                state.isRunning = false
+                return nil
+            }
+            state.next += 1
+            idle[part].lock()
+            idle[part].unlock(withValue: false)
+            return part
+        }
+    }
+}

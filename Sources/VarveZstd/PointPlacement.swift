@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Where the points of a frame shall be, and what they may cost.
+///
+/// Who wants some bytes runs the search over a run-up and from a restart point to a wire point, and makes no more blocks than
+/// lie between that and the bytes. So restart points are worth little more than their run-up is long, and wire points, which
+/// cost some 200 bytes, are dense.
+struct PointPlacement {
+    /// Plain bytes between restart points and a quarter of those between all points, if not the usual numbers; then they may
+    /// cost what they do.
+    let spacing: Int?
+    /// Plain bytes before which no restart point is tried again but at a job's start, where it costs nothing.
+    private var nextTry = 0
+
+    /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, and where there are none.
+    private static let jobSpacing = 4 << 20
+    private static let spacingInJobs = 2 << 20
+    private static let spacingMin = 4 << 20
+    /// A run-up has so many bytes at least: in less the search does not fall into step.
+    private static let runUpInJobs = 2 << 20
+    static let runUpMin = 4 << 20
+    /// Compressed bytes of the stretch before a restart point for each byte that its table entries take. Where the search does
+    /// not fall into step for long, they may be dearer.
+    private static let worth = 80
+    private static let worthLate = 50
+    private static let late = 12 << 20
+    /// A point that would have cost more is tried again after this, or a quarter of the stretch if that is more.
+    private static let retryMin = 2 << 20
+    private static let wireSpacing = 1 << 20
+
+    init(spacing: Int?) { self.spacing = spacing }
+
+    /// Plain bytes of the run-ups to try for a restart point at `position`; none if none shall be there.
+    ///
+    /// The shortest will do if what it leaves otherwise is cheap. After a window there is only what does not fall into step.
+    /// - Parameter last: The restart point before.
+    func runUps(_ parameters: ZstdParameters, _ model: any MatchModel, to position: Int, last: Int) -> [Int] {
+        let distance = position - last
+        let job = parameters.jobBytes
+        if model.startsJob(at: position) {
+            return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? [0] : []
+        }
+        let window = model.windowBytes
+        let usual = job > 0 ? Self.spacingInJobs : max(Self.spacingMin, window / 2)
+        guard position >= nextTry, distance >= spacing ?? usual else { return [] }
+        let least = spacing != nil ? 0 : job > 0 ? Self.runUpInJobs : Self.runUpMin
+        let block = model.blockBytes(at: 0)
+        var all = [max(window, least)]
+        if job == 0, least > 0, window / 2 >= least, nextTry <= last { all.insert(window / 2, at: 0) }
+        all = all.map { ($0 + block - 1) / block * block }
+        // A run-up stays within its job. Where it would be most of the job so far, a point would save little.
+        return all.filter { job > 0 ? position & (job - 1) >= 2 * $0 : position >= $0 }
+    }
+
+    /// Bytes that the table entries of a restart point may take, so many plain and compressed bytes after the one before.
+    func budget(_ distance: Int, _ compressed: Int) -> Int {
+        spacing != nil ? Int.max : max(compressed / (distance < Self.late ? Self.worth : Self.worthLate), 64)
+    }
+
+    /// A restart point at `position` would have cost more.
+    mutating func refused(at position: Int, _ distance: Int) { nextTry = position + max(Self.retryMin, distance / 4) }
+
+    /// Whether a wire point shall be there.
+    /// - Parameter last: The point before, of either kind.
+    func wantsWire(at position: Int, last: Int) -> Bool {
+        position - last >= spacing.map { $0 / 4 } ?? Self.wireSpacing
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Entries of search tables that are written down.
+///
+/// A slot is the hash of the text at the place that it holds, so that the place says all, but for which tables have it. Places
+/// are taken from the last one backwards. What has no place or another slot than its text says is listed by slot.
+struct TableEntries: Equatable {
+    struct Entry: Equatable {
+        var slot: Int
+        /// How far before the point its place is, 0 for none.
+        var distance: Int
+    }
+
+    /// As they are in the plan.
+    var coded: [UInt8] = []
+    /// Those of a plan of a former version.
+    private var listed: [Entry] = []
+
+    private static let formerMax = 1 << 16
+    /// A slot's text must lie before the point.
+    private static let hashBytes = 8
+
+    init() {}
+
+    /// Reads the entries of versions 2 and 3.
+    init(former input: inout PlanInput) throws(ZstdError) {
+        let count = try input.number()
+        guard count <= Self.formerMax else { throw .planDamaged }
+        try Self.read(&input, count) { listed.append($0) }
+    }
+
+    /// - Parameters:
+    ///   - entries: By rising slots.
+    ///   - position: The point's place.
+    init(_ entries: [Entry], of model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>) {
+        let kinds = model.slotKinds
+        var placed: [(distance: Int, kind: Int)] = []
+        var rest: [Entry] = []
+        for entry in entries {
+            let kind =
+                entry.distance < Self.hashBytes
+                ? nil : (0..<kinds).first { model.slot($0, at: position - entry.distance, text) == entry.slot }
+            if let kind { placed.append((entry.distance, kind)) } else { rest.append(entry) }
+        }
+        PlanBytes.put(&coded, rest.count)
+        var slot = 0
+        for entry in rest {
+            PlanBytes.put(&coded, entry.slot - slot)
+            PlanBytes.put(&coded, entry.distance)
+            slot = entry.slot
+        }
+        placed.sort { $0.distance < $1.distance }
+        var last = 0
+        var index = 0
+        while index < placed.count {
+            let distance = placed[index].distance
+            var mask = 0
+            while index < placed.count, placed[index].distance == distance {
+                mask |= 1 << placed[index].kind
+                index += 1
+            }
+            PlanBytes.put(&coded, (distance - last) * (1 << kinds - 1) + mask - 1)
+            last = distance
+        }
+    }
+
+    private static func read(
+        _ input: inout PlanInput, _ count: Int, _ take: (Entry) throws(ZstdError) -> Void
+    ) throws(ZstdError) {
+        var slot = 0
+        for _ in 0..<count {
+            slot += try input.number()
+            guard slot < 1 << 32 else { throw .planDamaged }
+            try take(Entry(slot: slot, distance: try input.number()))
+        }
+    }
+
+    /// Puts them into the tables of a model that ran up to `position`.
+    func apply(to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
+        func set(_ entry: Entry) throws(ZstdError) {
+            guard model.set(entry, at: position, text) else { throw .planDamaged }
+        }
+        for entry in listed { try set(entry) }
+        if coded.isEmpty { return }
+        var input = PlanInput(bytes: coded, range: 0..<coded.count)
+        try Self.read(&input, try input.number(), set)
+        let kinds = model.slotKinds
+        let masks = 1 << kinds - 1
+        var distance = 0
+        while !input.isAtEnd {
+            let value = try input.number()
+            let (step, mask) = (value / masks, value % masks + 1)
+            distance += step
+            guard step > 0, distance >= Self.hashBytes, model.holds(distance, before: position) else {
+                throw .planDamaged
+            }
+            for kind in 0..<kinds where mask & 1 << kind != 0 {
+                try set(Entry(slot: model.slot(kind, at: position - distance, text), distance: distance))
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+import Foundation
+import Testing
+
+@testable import VarveZstd
+
+@Suite("restart points and wire points of zstd plans")
+struct PointTests {
+    private func plan(_ file: [UInt8], _ parameters: ZstdParameters, spacing: Int) throws -> [UInt8] {
+        let pass = ZstdPass(source: source(file), parameters: parameters)
+        pass.isWhole = true
+        pass.spacing = spacing
+        // These parameters shall do, however wrong.
+        pass.secondLooks = ZstdPass.secondLooksMax
+        try pass.run(plainMax: .max) { _ in }
+        return pass.plan()
+    }
+
+    private func points(_ plan: [UInt8]) throws -> FramePoints {
+        for element in try ZstdPlan(decoding: plan).elements {
+            if case .frame(let frame) = element.content { return frame.points }
+        }
+        throw ZstdError("no-frame")
+    }
+
+    /// The bytes of `range`, with what was asked for on the way.
+    private func part(
+        _ rebuilder: ZstdRebuilder, _ range: Range<Int>, _ plain: [UInt8]
+    ) throws -> (bytes: [UInt8], asked: [Range<Int>]) {
+        let stream = rebuilder.stream(from: range.lowerBound)
+        var bytes: [UInt8] = []
+        var asked: [Range<Int>] = []
+        while bytes.count < range.count,
+            let piece = try stream.next(plain: { range, room in
+                asked.append(range)
+                plain.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
+            })
+        {
+            bytes.append(contentsOf: piece)
+        }
+        return (Array(bytes.prefix(range.count)), asked)
+    }
+
+    @Test("any bytes are made from the wire point before them", arguments: ZstdAnalyzerTests.models)
+    func wires(parameters: ZstdParameters) throws {
+        // Written raw: the search has to be told so at every block.
+        let (file, plain) = repetitiveFile(2 * parameters.windowBytes + 400_000 + parameters.jobBytes, seed: 12)
+        let plan = try plan(file, parameters, spacing: max(400_000, parameters.windowBytes))
+        let points = try points(plan)
+        #expect(!points.restarts.isEmpty)
+        #expect(points.wires.count >= 2)
+        #expect(points.wires.allSatisfy { !$0.unusual.isEmpty })
+        let rebuilder = try ZstdRebuilder(plan: plan)
+        for start in stride(from: 5, to: file.count - 3000, by: file.count / 25) {
+            let (bytes, asked) = try part(rebuilder, start..<(start + 3000), plain)
+            #expect(bytes == Array(file[start..<(start + 3000)]), "\(start)")
+            // What a reader is told to have at hand is what is asked for, in that order.
+            var told = rebuilder.text(for: start..<(start + 3000))[...]
+            for range in asked {
+                while let first = told.first, !first.contains(range.lowerBound) { told.removeFirst() }
+                #expect(told.first.map { range.upperBound <= $0.upperBound + ZstdTables.blockMax } == true, "\(start)")
+            }
+        }
+    }
+
+    @Test("blocks written otherwise than proposed are searched over as they were made", arguments: [7, 2])
+    func otherBlocks(model: Int) throws {
+        let file = try Fixtures.bytes("klauspost-v1.17.11.zst")
+        let plain = try decoded(file)
+        let plan = try plan(file, ZstdAnalyzerTests.models[model], spacing: 400_000)
+        let points = try points(plan)
+        let others = points.wires.flatMap(\.unusual).filter { if case .other = $0.settling { true } else { false } }
+        #expect(!others.isEmpty)
+        let rebuilder = try ZstdRebuilder(plan: plan)
+        for start in stride(from: 1, to: file.count - 500, by: file.count / 20) {
+            #expect(try part(rebuilder, start..<(start + 500), plain).bytes == Array(file[start..<(start + 500)]))
+        }
+    }
+
+    @Test("a wire point that is not true is found when the file is made whole", arguments: 0..<5)
+    func untrueWire(change: Int) throws {
+        let (file, plain) = repetitiveFile(700_000, seed: 13)
+        let parameters = ZstdAnalyzerTests.models[6]
+        let wire = try #require(points(plan(file, parameters, spacing: 300_000)).wires.first)
+        var mark = wire.mark
+        var settlings = wire.unusual.map(\.settling)
+        #expect(settlings.allSatisfy { $0 == .stored } && wire.start == 0)
+        switch change {
+        case 1: mark.compressed += 1
+        case 2: mark.wire.recent.0 += 1
+        case 3: mark.entropy ^= 1
+        case 4: settlings[0] = .proposed
+        default: break
+        }
+        var writer = PointWriter()
+        for settling in settlings { writer.note(settling) }
+        writer.putWire(at: mark)
+        let plan = try replaced(plan(file, parameters, spacing: 1 << 40), writer.bytes)
+        let made = try? rebuilt(plan: plan, plain: plain)
+        #expect(change == 0 ? isEqual(made, file) : made == nil)
+    }
+
+    /// The plan of one frame with other points.
+    private func replaced(_ plan: [UInt8], _ points: [UInt8]) throws -> [UInt8] {
+        let decoded = try ZstdPlan(decoding: plan)
+        guard decoded.elements.count == 1, case .frame(let frame) = decoded.elements[0].content else {
+            throw ZstdError("no-frame")
+        }
+        var record = ZstdPlan.Record(
+            parameters: frame.parameters, header: frame.header.map { Array(plan[$0]) } ?? [],
+            compressedCount: decoded.compressedCount, plainCount: decoded.plainCount)
+        record.hasUsualHeader = frame.header == nil
+        record.checksum = frame.checksum.map { Array(plan[$0]) } ?? []
+        record.exceptions = Array(plan[frame.exceptions])
+        record.points = points
+        var body: [UInt8] = []
+        PlanBytes.put(&body, decoded.compressedCount)
+        PlanBytes.put(&body, decoded.plainCount)
+        PlanBytes.put(&body, decoded.parameters.count)
+        for set in decoded.parameters {
+            PlanBytes.put(&body, set.raw.count)
+            for value in set.raw { PlanBytes.put(&body, value) }
+        }
+        PlanBytes.put(&body, 1)
+        record.put(&body)
+        return ZstdPlan.seal(body)
+    }
+
+    @Test("table entries are put where they were", arguments: ZstdAnalyzerTests.models)
+    func tableEntries(parameters: ZstdParameters) throws {
+        let (_, plain) = repetitiveFile(300_000, seed: 14)
+        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
+        let (one, _) = parameters.makeModels()
+        let (two, _) = parameters.makeModels()
+        let list = SequenceList()
+        let end = 262_144
+        try plain.withUnsafeBufferPointer { buffer in
+            let text = try #require(buffer.baseAddress)
+            one.begin(header)
+            var at = 0
+            while at < end {
+                let next = min(at + one.blockBytes(at: at), end)
+                one.propose(text, from: at, to: next, into: list)
+                one.settle(recent: (1, 4, 8), isCompressed: true, asProposed: true)
+                at = next
+            }
+            two.begin(header)
+            two.beginRunUp(at: end)
+            two.endRunUp(at: end)
+            let entries = try #require(two.entries(unlike: one, at: end, most: .max))
+            #expect(entries.count > 100)
+            let coded = TableEntries(entries, of: two, at: end, text)
+            // Where a slot and a place would take five bytes.
+            #expect(coded.coded.count < 3 * entries.count)
+            try coded.apply(to: two, at: end, text)
+            #expect(two.entries(unlike: one, at: end, most: .max)?.isEmpty == true)
+        }
+    }
+
+    @Test("plans of version 3 are read")
+    func thirdVersion() throws {
+        let file = try Fixtures.bytes("klauspost-v1.17.11.zst")
+        let plan = try Fixtures.bytes("klauspost-v1.17.11.plan3")
+        #expect(plan[3] == 3)
+        let plain = try decoded(file)
+        #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
+        let segments = try ZstdRebuilder(plan: plan).segments
+        #expect(segments.count == 3)
+        for segment in segments {
+            let start = segment.compressed.lowerBound
+            #expect(try isEqual(rebuilt(plan: plan, plain: plain, from: start), Array(file[start...])), "\(start)")
+        }
+    }
+}
