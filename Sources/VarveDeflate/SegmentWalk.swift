@@ -177,11 +177,12 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     ///   - count: Plain bytes of the next block; a segment does not end before one without any.
     ///   - before: What there was before the last block; set to what there is.
     private func endsSegment(before count: Int, _ before: inout (plain: Int, work: Int)) -> Bool {
-        if effort.segmentWork == .max { return false }
+        // What stands before a flush marker counts behind it.
+        if effort.segmentWork == .max || count == 0 { return false }
         let length = at - geometry.start
         let now = (plain: length, work: Effort.work(plain: length, steps: steps))
         defer { before = now }
-        if count == 0 || now.plain == before.plain { return false }
+        if now.plain == before.plain { return false }
         if now.work >= effort.segmentWork { return true }
         if now.work <= effort.segmentWork / 8 { return false }
         // A hostile block may be more work than can be multiplied.
