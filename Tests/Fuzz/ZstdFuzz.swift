@@ -16,8 +16,14 @@ func takeApart(_ file: [UInt8], _ random: inout Seeded) {
     guard (try? pass.run(plainMax: plainMax) { plain.append(contentsOf: $0) }) != nil, plain.count < plainMax else {
         return
     }
-    let made = try? rebuilt(plan: pass.plan(), plain: plain)
+    let plan = pass.plan()
+    let made = try? rebuilt(plan: plan, plain: plain)
     precondition(made == file, "not the same: \(parameters.name)")
+    for _ in 0..<2 {
+        let start = Int.random(in: 0...file.count, using: &random)
+        let rest = try? rebuilt(plan: plan, plain: plain, from: start)
+        precondition(rest == Array(file[start...]), "not the same from \(start) on: \(parameters.name)")
+    }
 }
 
 func takeApart(_ file: [UInt8]) {
@@ -44,14 +50,24 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
     for segment in rebuilder.segments.dropFirst().prefix(3) {
         _ = try? rebuilt(plan: plan, plain: plain, from: segment.compressed.lowerBound)
     }
+    // From wire points, which lie within segments.
+    for _ in 0..<3 {
+        let start = Int.random(in: 0...rebuilder.compressedCount, using: &random)
+        _ = try? rebuilt(plan: plan, plain: plain, from: start)
+        _ = rebuilder.text(for: start..<min(start + 1000, rebuilder.compressedCount))
+    }
 }
 
-/// Short files, the first blocks of the fixtures, and the bodies of their plans.
+/// Short files, the first blocks of the fixtures, and the bodies of their plans, with points.
 func fuzzSeeds() -> [(name: String, file: [UInt8], plan: [UInt8])] {
     Fixtures.names.compactMap { name in
         guard let whole = try? Fixtures.bytes(name), let file = try? Fixtures.start(of: whole),
-            case .plan(let plan, _)? = try? ZstdAnalyzer(source: source(file)).analyze(sink: { _ in })
+            let parameters = try? ZstdAnalyzer(source: source(file)).identify()
         else { return nil }
-        return (name, file, Array(plan[8...]))
+        let pass = ZstdPass(source: source(file), parameters: parameters)
+        pass.isWhole = true
+        pass.spacing = 1000
+        guard (try? pass.run(plainMax: .max) { _ in }) != nil else { return nil }
+        return (name, file, Array(pass.plan()[8...]))
     }
 }

@@ -60,8 +60,13 @@ struct ZstdFuzzTests {
             var plain: [UInt8] = []
             guard (try? pass.run(plainMax: .max) { plain.append(contentsOf: $0) }) != nil else { continue }
             takenApart += 1
-            let made = try? rebuilt(plan: pass.plan(), plain: plain)
-            #expect(isEqual(made, file), "ZSTD_FUZZ_SEED=\(Self.seed), round \(round), \(parameters.name)")
+            let plan = pass.plan()
+            for start in [0, Int.random(in: 0...file.count, using: &random)] {
+                let made = try? rebuilt(plan: plan, plain: plain, from: start)
+                #expect(
+                    isEqual(made, Array(file[start...])),
+                    "ZSTD_FUZZ_SEED=\(Self.seed), round \(round), from \(start), \(parameters.name)")
+            }
         }
         #expect(takenApart > Self.rounds / 100)
     }
@@ -86,10 +91,10 @@ struct ZstdFuzzTests {
                     let damaged = ZstdPlan.seal(mutate(Array(plan[8...]), &random))
                     do { _ = try rebuilt(plan: damaged, plain: plain) } catch { refused += 1 }
                     guard let rebuilder = try? ZstdRebuilder(plan: damaged) else { continue }
-                    for segment in rebuilder.segments.dropFirst().prefix(3) {
-                        do {
-                            _ = try rebuilt(plan: damaged, plain: plain, from: segment.compressed.lowerBound)
-                        } catch { refused += 1 }
+                    let starts = rebuilder.segments.dropFirst().prefix(3).map(\.compressed.lowerBound)
+                    let start = Int.random(in: 0...rebuilder.compressedCount, using: &random)
+                    for start in starts + [start] {
+                        do { _ = try rebuilt(plan: damaged, plain: plain, from: start) } catch { refused += 1 }
                     }
                 }
             }
