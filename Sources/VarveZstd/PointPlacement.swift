@@ -16,15 +16,16 @@ struct PointPlacement {
     /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, and where there are none.
     private static let jobSpacing = 4 << 20
     private static let spacingInJobs = 2 << 20
-    private static let spacingMin = 4 << 20
+    private static let spacingMin = 3 << 20
     /// A run-up has so many bytes at least: in less the search does not fall into step.
     private static let runUpInJobs = 2 << 20
     static let runUpMin = 4 << 20
-    /// Compressed bytes of the stretch before a restart point for each byte that its table entries take. Where the search does
-    /// not fall into step for long, they may be dearer.
-    private static let worth = 80
-    private static let worthLate = 50
-    private static let late = 12 << 20
+    /// Compressed bytes for each byte that the table entries of restart points take: over the frame so far, so that a stretch
+    /// over which the search hardly falls into step may take what others left; in any stretch; and in a stretch at most.
+    private static let worth = 50
+    private static let worthOfStretch = 80
+    private static let worthAtMost = 5
+    private static let worthAtMostInJobs = 30
     /// A point that would have cost more is tried again after this, or a quarter of the stretch if that is more.
     private static let retryMin = 2 << 20
     private static let wireSpacing = 1 << 20
@@ -42,7 +43,7 @@ struct PointPlacement {
             return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? [0] : []
         }
         let window = model.windowBytes
-        let usual = job > 0 ? Self.spacingInJobs : max(Self.spacingMin, window / 2)
+        let usual = job > 0 ? Self.spacingInJobs : max(Self.spacingMin, window / 4)
         guard position >= nextTry, distance >= spacing ?? usual else { return [] }
         let least = spacing != nil ? 0 : job > 0 ? Self.runUpInJobs : Self.runUpMin
         let block = model.blockBytes(at: 0)
@@ -53,9 +54,17 @@ struct PointPlacement {
         return all.filter { job > 0 ? position & (job - 1) >= 2 * $0 : position >= $0 }
     }
 
-    /// Bytes that the table entries of a restart point may take, so many plain and compressed bytes after the one before.
-    func budget(_ distance: Int, _ compressed: Int) -> Int {
-        spacing != nil ? Int.max : max(compressed / (distance < Self.late ? Self.worth : Self.worthLate), 64)
+    /// Bytes that the table entries of a restart point may take.
+    /// - Parameters:
+    ///   - stretch: Compressed bytes since the one before.
+    ///   - total: Compressed bytes of the frame so far.
+    ///   - spent: Bytes that all points took so far.
+    func budget(_ parameters: ZstdParameters, stretch: Int, total: Int, spent: Int) -> Int {
+        if spacing != nil { return Int.max }
+        // The beginning of a job is never far.
+        let most = stretch / (parameters.jobBytes > 0 ? Self.worthAtMostInJobs : Self.worthAtMost)
+        let left = min(total / Self.worth - spent, most)
+        return max(left, stretch / Self.worthOfStretch, 64)
     }
 
     /// A restart point at `position` would have cost more.

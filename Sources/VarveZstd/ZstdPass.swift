@@ -260,8 +260,9 @@ final class ZstdPass {
         other = next
         try next.runUp(header, history.text, to: point)
         if !walk.model.startsJob(at: position) {
-            let last = points.restart.mark
-            let budget = placement.budget(position - last.plain, compressed - last.compressed)
+            let budget = placement.budget(
+                walk.parameters, stretch: compressed - points.restart.mark.compressed, total: compressed,
+                spent: points.bytes.count)
             // Some entries share a byte: those of the same place.
             let most = budget.multipliedReportingOverflow(by: walk.model.slotKinds)
             if let entries = next.model.entries(
