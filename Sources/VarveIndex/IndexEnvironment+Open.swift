@@ -100,10 +100,11 @@ extension IndexEnvironment {
         guard code == 0 else { throw IndexError(.returnCode(code), call: "posix_fallocate", detail: file) }
     }
 
-    /// LMDB calls a write that was cut short an input error: where no block is left it was the disk that was full.
+    /// LMDB calls a write that was cut short an input error: where so few blocks are left as it writes at a time, 64, it was the
+    /// disk that was full.
     static func explained(_ error: IndexError, _ path: String) -> IndexError {
         var status = statvfs()
-        guard error.reason == .returnCode(EIO), statvfs(path, &status) == 0, status.f_bavail < 16 else { return error }
+        guard error.reason == .returnCode(EIO), statvfs(path, &status) == 0, status.f_bavail < 64 else { return error }
         return IndexError(.returnCode(ENOSPC), call: error.call, detail: error.detail)
     }
 
