@@ -15,6 +15,8 @@ final class PlainAhead: Sendable {
     private static let partBytes: UInt64 = 512 << 10
     /// Parts that may be ready before the reader comes to them: frames must still be in the cache then.
     private static let aheadMax = 16
+    /// Parts in all: a frame without points may have gigabytes, and the reader does without help for the rest.
+    private static let partsMax = 256
 
     private struct State {
         var next = 0
@@ -34,11 +36,16 @@ final class PlainAhead: Sendable {
     init(core: Core, _ loaded: LoadedRecipe, _ ranges: [Range<UInt64>]) {
         self.core = core
         self.loaded = loaded
-        parts = ranges.flatMap { range in
-            stride(from: range.lowerBound, to: range.upperBound, by: Int(Self.partBytes)).map {
-                $0..<min($0 + Self.partBytes, range.upperBound)
+        var parts: [Range<UInt64>] = []
+        for range in ranges {
+            var start = range.lowerBound
+            while start < range.upperBound, parts.count < Self.partsMax {
+                let end = min(start + Self.partBytes, range.upperBound)
+                parts.append(start..<end)
+                start = end
             }
         }
+        self.parts = parts
         idle = parts.map { _ in ConditionLock(value: true) }
     }
 

@@ -4,7 +4,7 @@
 /// A block in the middle of a frame from which on it can be made without what lies before it, but for a stretch of text.
 ///
 /// What an encoder knows at a block has three parts. The state on the wire (codes, tables, offsets used last) is written down.
-/// The search tables are filled by running the search over the text before, a window or more of it, from empty tables; as the
+/// The search tables are filled by running the search over the text before, half a window or more, from empty tables; as the
 /// search falls into step after some kilobytes, few entries are not as they were, and those are written down too. The
 /// analyzer goes on from the restarted models: whatever it then describes, a reader who restarts there makes again.
 struct RestartPoint: Equatable {
