@@ -13,14 +13,23 @@ final class KlauspostDoubleModel: KlauspostModel {
         super.init(windowBytes: windowBytes, blockSize: ZstdTables.blockMax, tables: [long, short])
     }
 
+    override var canBeWatched: Bool { true }
+
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 16 { return }
-        if isAlone { search(text, start, end, list, true) } else { search(text, start, end, list, false) }
+        if isAlone {
+            search(text, start, end, list, true, Unwatched())
+        } else if let watch {
+            search(text, start, end, list, false, Watched(watch: watch, text: text))
+        } else {
+            search(text, start, end, list, false, Unwatched())
+        }
     }
 
     @inline(__always)
-    private func search(
-        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ isAlone: Bool
+    private func search<Reading: SlotReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ isAlone: Bool,
+        _ reading: Reading
     ) {
         let long = long.entries
         let short = short.entries
@@ -42,6 +51,8 @@ final class KlauspostDoubleModel: KlauspostModel {
                 let shortSlot = Matching.hash5(word, Self.shortBits)
                 let longEntry = long[longSlot]
                 let shortEntry = short[shortSlot]
+                reading.read(longSlot, for: at, Int(longEntry &>> 32) &- shift, 4)
+                reading.read(1 &<< Int(Self.longBits) &+ shortSlot, for: at, Int(shortEntry &>> 32) &- shift, 4)
                 let low = word & 0xffff_ffff
                 let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
                 long[longSlot] = entry
@@ -81,6 +92,7 @@ final class KlauspostDoubleModel: KlauspostModel {
                     let nextWord = Matching.word8(text, at &+ 1)
                     let nextSlot = Matching.hash8(nextWord, Self.longBits)
                     let nextEntry = long[nextSlot]
+                    reading.read(nextSlot, for: at &+ 1, Int(nextEntry &>> 32) &- shift, 4)
                     let nextLow = nextWord & 0xffff_ffff
                     long[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
                     let nextPlace = Int(nextEntry &>> 32) &- shift

@@ -12,8 +12,21 @@ final class KlauspostFastModel: KlauspostModel {
         super.init(windowBytes: windowBytes, blockSize: Self.blockSize, tables: [table])
     }
 
+    override var canBeWatched: Bool { true }
+
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 10 { return }
+        if let watch {
+            search(text, start, end, list, Watched(watch: watch, text: text))
+        } else {
+            search(text, start, end, list, Unwatched())
+        }
+    }
+
+    @inline(__always)
+    private func search<Reading: SlotReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ reading: Reading
+    ) {
         let isAlone = isAlone
         let table = table.entries
         let shift = shift
@@ -36,6 +49,8 @@ final class KlauspostFastModel: KlauspostModel {
                 let nextSlot = Matching.hash6(word &>> 8, Self.bits)
                 let entry = table[slot]
                 let nextEntry = table[nextSlot]
+                reading.read(slot, for: at, Int(entry &>> 32) &- shift, 4)
+                reading.read(nextSlot, for: at &+ 1, Int(nextEntry &>> 32) &- shift, 4)
                 table[slot] = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
                 table[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
                 let repeated = at &- offset1 &+ 2

@@ -77,6 +77,8 @@ class KlauspostModel: MatchModel {
     final private(set) var isAlone = false
     /// No place before this is looked at.
     final private(set) var floor = 0
+    final var watch: SlotWatch?
+    var canBeWatched: Bool { false }
 
     init(windowBytes: Int, blockSize: Int, tables: [PlaceTable]) {
         self.windowBytes = windowBytes
@@ -198,6 +200,10 @@ class KlauspostModel: MatchModel {
     final func holds(_ distance: Int, before position: Int) -> Bool {
         distance >= 4 && distance < windowBytes && position - distance >= floor
     }
+
+    final func lowest(at position: Int) -> Int { max(position - windowBytes + 1, floor) }
+
+    final var slotCount: Int { tables.reduce(0) { $0 + $1.parts << Int($1.bits) } }
 
     final var slotKinds: Int { tables.reduce(0) { $0 + $1.parts } }
 

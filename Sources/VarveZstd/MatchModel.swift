@@ -43,6 +43,14 @@ protocol MatchModel: AnyObject {
     func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
     /// Whether a table entry may have the place so many bytes before `position`.
     func holds(_ distance: Int, before position: Int) -> Bool
+    /// Where the text begins that blocks from `position` on may look at.
+    func lowest(at position: Int) -> Int
+    /// Who is told what the search reads of its tables; nil for models that do not tell, see `canBeWatched`.
+    var watch: SlotWatch? { get set }
+    /// Whether the search says all that it reads.
+    var canBeWatched: Bool { get }
+    /// Slots of all tables.
+    var slotCount: Int { get }
     /// How many slots a place can be in: one a table, two where tables keep two places a slot.
     var slotKinds: Int { get }
     /// The slot of that kind for `place`; eight bytes of text are looked at.

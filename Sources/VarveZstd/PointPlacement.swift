@@ -17,9 +17,10 @@ struct PointPlacement {
     private static let jobSpacing = 4 << 20
     private static let spacingInJobs = 2 << 20
     private static let spacingMin = 3 << 20
-    /// A run-up has so many bytes at least: in less the search does not fall into step.
-    private static let runUpInJobs = 2 << 20
+    /// A run-up after which all entries that the search leaves otherwise are written has so many bytes at least: in less it does
+    /// not fall into step. Where only those count that matter, a short one does.
     static let runUpMin = 4 << 20
+    private static let runUpWatched = 1 << 20
     /// Compressed bytes for each byte that the table entries of restart points take: over the frame so far, so that a stretch
     /// over which the search hardly falls into step may take what others left; in any stretch; and in a stretch at most.
     private static let worth = 50
@@ -34,7 +35,8 @@ struct PointPlacement {
 
     /// Plain bytes of the run-ups to try for a restart point at `position`; none if none shall be there.
     ///
-    /// The shortest will do if what it leaves otherwise is cheap. After a window there is only what does not fall into step.
+    /// Of several the shortest will do if what it leaves otherwise is cheap. After a window there is only what does not fall into
+    /// step.
     /// - Parameter last: The restart point before.
     func runUps(_ parameters: ZstdParameters, _ model: any MatchModel, to position: Int, last: Int) -> [Int] {
         let distance = position - last
@@ -45,10 +47,15 @@ struct PointPlacement {
         let window = model.windowBytes
         let usual = job > 0 ? Self.spacingInJobs : max(Self.spacingMin, window / 4)
         guard position >= nextTry, distance >= spacing ?? usual else { return [] }
-        let least = spacing != nil ? 0 : job > 0 ? Self.runUpInJobs : Self.runUpMin
+        var all: [Int]
+        if SlotWatch.canWatch(model) {
+            all = [spacing.map { max($0 / 4, 1) } ?? Self.runUpWatched]
+        } else {
+            let least = spacing != nil ? 0 : Self.runUpMin
+            all = [max(window, least)]
+            if least > 0, window / 2 >= least, nextTry <= last { all.insert(window / 2, at: 0) }
+        }
         let block = model.blockBytes(at: 0)
-        var all = [max(window, least)]
-        if job == 0, least > 0, window / 2 >= least, nextTry <= last { all.insert(window / 2, at: 0) }
         all = all.map { ($0 + block - 1) / block * block }
         // A run-up stays within its job. Where it would be most of the job so far, a point would save little.
         return all.filter { job > 0 ? position & (job - 1) >= 2 * $0 : position >= $0 }

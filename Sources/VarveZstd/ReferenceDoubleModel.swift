@@ -23,32 +23,42 @@ final class ReferenceDoubleModel: ReferenceModel {
     }
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
-        let section = section(of: start)
-        if section > base, end - windowBytes < section {
-            switch settings.shortBytes {
-            case 5: searchBoth(text, start, end, section, list, 5)
-            case 6: searchBoth(text, start, end, section, list, 6)
-            case 7: searchBoth(text, start, end, section, list, 7)
-            default: searchBoth(text, start, end, section, list, 4)
-            }
+        if let watch {
+            search(text, start, end, list, settings.shortBytes, Watched(watch: watch, text: text))
             return
         }
+        // The number of bytes as a constant is worth something where time counts.
         switch settings.shortBytes {
-        case 5: search(text, start, end, section, list, 5)
-        case 6: search(text, start, end, section, list, 6)
-        case 7: search(text, start, end, section, list, 7)
-        default: search(text, start, end, section, list, 4)
+        case 5: search(text, start, end, list, 5, Unwatched())
+        case 6: search(text, start, end, list, 6, Unwatched())
+        case 7: search(text, start, end, list, 7, Unwatched())
+        default: search(text, start, end, list, 4, Unwatched())
+        }
+    }
+
+    @inline(__always)
+    private func search<Reading: SlotReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ shortBytes: Int,
+        _ reading: Reading
+    ) {
+        let section = section(of: start)
+        if section > base, end - windowBytes < section {
+            searchBoth(text, start, end, section, list, shortBytes, reading)
+        } else {
+            searchOne(text, start, end, section, list, shortBytes, reading)
         }
     }
 
     /// The search while the section before can be reached, too: no look ahead, a step that grows with the distance from the last
     /// match.
     @inline(__always)
-    private func searchBoth(
-        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int
+    private func searchBoth<Reading: SlotReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int,
+        _ reading: Reading
     ) {
         let long = tables[0].entries
         let short = tables[1].entries
+        let shortTable = tables[0].count
         let longBits = UInt64(settings.longLog)
         let shortBits = UInt64(settings.shortLog)
         let shift = 2 &- base
@@ -74,6 +84,8 @@ final class ReferenceDoubleModel: ReferenceModel {
             let shortSlot = slot(word, shortBits, shortBytes)
             let longIndex = long[longSlot]
             let shortIndex = short[shortSlot]
+            reading.read(longSlot, for: at, Int(longIndex) &- shift, 8)
+            reading.read(shortTable &+ shortSlot, for: at, Int(shortIndex) &- shift, 4)
             let index = UInt32(truncatingIfNeeded: at &+ shift)
             long[longSlot] = index
             short[shortSlot] = index
@@ -93,6 +105,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                     let nextWord = Matching.word8(text, at &+ 1)
                     let nextSlot = Matching.hash8(nextWord, longBits)
                     let nextIndex = long[nextSlot]
+                    reading.read(nextSlot, for: at &+ 1, Int(nextIndex) &- shift, 8)
                     long[nextSlot] = index &+ 1
                     if nextIndex > lowestIndex, Matching.word8(text, Int(nextIndex) &- shift) == nextWord {
                         at &+= 1
@@ -145,11 +158,13 @@ final class ReferenceDoubleModel: ReferenceModel {
     }
 
     @inline(__always)
-    private func search(
-        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int
+    private func searchOne<Reading: SlotReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int,
+        _ reading: Reading
     ) {
         let long = tables[0].entries
         let short = tables[1].entries
+        let shortTable = tables[0].count
         let isNew = settings.isNew
         let longBits = UInt64(settings.longLog)
         let shortBits = UInt64(settings.shortLog)
@@ -182,6 +197,7 @@ final class ReferenceDoubleModel: ReferenceModel {
             if ahead > limit { break }
             var longSlot = Matching.hash8(Matching.word8(text, at), longBits)
             var longIndex = long[longSlot]
+            reading.read(longSlot, for: at, Int(longIndex) &- shift, 8)
             var current = at
             var length = 0
             var offset = 0
@@ -189,6 +205,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                 let word = Matching.word8(text, at)
                 let slot = slot(word, shortBits, shortBytes)
                 let shortIndex = short[slot]
+                reading.read(shortTable &+ slot, for: at, Int(shortIndex) &- shift, 4)
                 current = at
                 let index = UInt32(truncatingIfNeeded: at &+ shift)
                 long[longSlot] = index
@@ -216,6 +233,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                     }
                 }
                 let aheadIndex = long[aheadSlot]
+                reading.read(aheadSlot, for: ahead, Int(aheadIndex) &- shift, 8)
                 if length == 0, shortIndex > lowestIndex {
                     var source = Int(shortIndex) &- shift
                     if Matching.word4(text, source) == UInt32(truncatingIfNeeded: word) {

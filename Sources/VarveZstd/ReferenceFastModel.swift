@@ -25,12 +25,18 @@ final class ReferenceFastModel: ReferenceModel {
     }
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
-        if settings.shortBytes == 7 { search(text, start, end, list, 7) } else { search(text, start, end, list, 6) }
+        if let watch {
+            search(text, start, end, list, settings.shortBytes == 7 ? 7 : 6, Watched(watch: watch, text: text))
+        } else if settings.shortBytes == 7 {
+            search(text, start, end, list, 7, Unwatched())
+        } else {
+            search(text, start, end, list, 6, Unwatched())
+        }
     }
 
     @inline(__always)
-    private func search(
-        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ bytes: Int
+    private func search<Reading: SlotReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ bytes: Int, _ reading: Reading
     ) {
         let table = tables[0].entries
         let bits = UInt64(settings.longLog)
@@ -65,6 +71,7 @@ final class ReferenceFastModel: ReferenceModel {
             var hash = slot(text, at, bits, bytes)
             var nextHash = slot(text, second, bits, bytes)
             var index = table[hash]
+            reading.read(hash, for: at, Int(index) &- shift, 4)
             var current = at
             var source = 0
             var length = 0
@@ -96,6 +103,7 @@ final class ReferenceFastModel: ReferenceModel {
                     second = third
                     third = fourth
                     current = at
+                    reading.read(hash, for: at, Int(index) &- shift, 4)
                     table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
                     if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
                         if step <= 4 { table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift) }
@@ -120,6 +128,7 @@ final class ReferenceFastModel: ReferenceModel {
                 nextHash = slot(text, third, bits, bytes)
                 at = second
                 second = third
+                reading.read(hash, for: at, Int(index) &- shift, 4)
                 third = at &+ step
                 fourth = second &+ step
                 if third >= nextStep {

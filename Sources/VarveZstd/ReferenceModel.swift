@@ -38,6 +38,8 @@ class ReferenceModel: MatchModel {
     /// The offsets used last, before the block and after it if it is as proposed. 0 for none.
     final private(set) var recent = (0, 0)
     final var found = (0, 0)
+    final var watch: SlotWatch?
+    var canBeWatched: Bool { true }
 
     init(_ settings: Settings, tableLogs: [Int]) {
         self.settings = settings
@@ -178,6 +180,10 @@ class ReferenceModel: MatchModel {
         let place = position - distance
         return distance > 0 && place >= max(floor, base) && place - base < 1 << 31
     }
+
+    final func lowest(at position: Int) -> Int { max(position - windowBytes, base, floor) }
+
+    final var slotCount: Int { tables.reduce(0) { $0 + $1.count } }
 
     final var slotKinds: Int { tables.count }
 

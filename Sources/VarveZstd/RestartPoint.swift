@@ -4,9 +4,8 @@
 /// A block in the middle of a frame from which on it can be made without what lies before it, but for a stretch of text.
 ///
 /// What an encoder knows at a block has three parts. The state on the wire (codes, tables, offsets used last) is written down.
-/// The search tables are filled by running the search over the text before, half a window or more, from empty tables; as the
-/// search falls into step after some kilobytes, few entries are not as they were, and those are written down too. The
-/// analyzer goes on from the restarted models: whatever it then describes, a reader who restarts there makes again.
+/// The search tables are filled by running the search over the text before from empty tables; of the entries that are then not
+/// as they were, those that matter are written down too, see ``SlotWatch``.
 struct RestartPoint: Equatable {
     var mark = BlockMark()
     /// Bytes of the frame's exceptions that are done with, and usual blocks since the last of those.
@@ -106,44 +105,5 @@ struct FramePoints: Equatable {
     /// plain bytes) and before the next restart point.
     func wire(before compressed: Int, behind start: Int) -> WirePoint? {
         wires.last { $0.mark.compressed <= compressed && $0.mark.plain > start }
-    }
-}
-
-/// Takes down the points of a frame as they are found.
-struct PointWriter {
-    private(set) var bytes: [UInt8] = []
-    /// The restart point before.
-    private(set) var restart = RestartPoint()
-    /// The mark of the point before.
-    private(set) var last = BlockMark()
-    /// The wire point that comes next, as far as it is known.
-    private var next = WirePoint()
-    private var blocks = 0
-
-    mutating func put(_ point: RestartPoint) {
-        bytes.append(0)
-        point.put(&bytes, after: last, restart.exceptions)
-        restart = point
-        begin(after: point.mark)
-    }
-
-    /// A block was written.
-    mutating func note(_ settling: Settling) {
-        next.note(blocks, settling)
-        blocks += 1
-    }
-
-    /// Makes the place reached a wire point.
-    mutating func putWire(at mark: BlockMark) {
-        next.mark = mark
-        bytes.append(1)
-        next.put(&bytes, after: last)
-        begin(after: mark)
-    }
-
-    private mutating func begin(after mark: BlockMark) {
-        last = mark
-        next = WirePoint()
-        blocks = 0
     }
 }

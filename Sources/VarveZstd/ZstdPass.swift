@@ -23,7 +23,6 @@ final class ZstdPass {
     private var sets: [ZstdParameters]
     private var set = 0
     private var walk: FrameWalk?
-    private var other: FrameWalk?
     private let reader = BlockReader()
     private let history = History()
     private var body: [UInt8] = []
@@ -33,8 +32,7 @@ final class ZstdPass {
     private var exceptions: [UInt8] = []
     private var usualBlocks = 0
     private var exceptionBytes = 0
-    private var points = PointWriter()
-    private var placement = PointPlacement(spacing: nil)
+    private var points = PointFinder(spacing: nil)
 
     /// Frames that are looked at again with all models, because the last ones did not fit.
     static let secondLooksMax = 12
@@ -151,12 +149,16 @@ final class ZstdPass {
         walk?.begin(header)
         exceptions = []
         usualBlocks = 0
-        points = PointWriter()
-        placement = PointPlacement(spacing: spacing)
+        points.begin(spacing: spacing)
         var hash = XXHash()
         var isLast = false
         while !isLast {
-            if isWhole { try placePoint(header, input.offset - start) }
+            if isWhole, let walk {
+                self.walk = try points.reach(
+                    PointFinder.Place(
+                        header: header, history: history, compressed: input.offset - start,
+                        exceptions: exceptions.count, usualBlocks: usualBlocks), with: walk)
+            }
             let position = history.end
             isLast = try block(header, sink)
             if history.end <= ZstdPlan.checksumMax {
@@ -173,10 +175,11 @@ final class ZstdPass {
         record.plainCount = plainBytes - plainStart
         record.checksum = checksum
         record.hasUsualHeader = sets[set].usualHeader(plainCount: record.plainCount) == header.bytes
+        record.points = points.end()
+        summary.points += points.restarts
         record.hasUsualChecksum =
-            points.bytes.isEmpty && record.plainCount <= ZstdPlan.checksumMax && hash.bytes == checksum
+            record.points.isEmpty && record.plainCount <= ZstdPlan.checksumMax && hash.bytes == checksum
         record.exceptions = exceptions
-        record.points = points.bytes
         record = try secondLook(record, header, start)
         exceptions = []
         put(record)
@@ -218,67 +221,10 @@ final class ZstdPass {
         set = sets.firstIndex(of: found.parameters) ?? sets.count
         if set == sets.count { sets.append(found.parameters) }
         walk = FrameWalk(found.parameters)
-        other = nil
         better.parameters = set
         summary.exceptions += pass.summary.exceptions
         summary.points += pass.summary.points
         return better
-    }
-
-    // MARK: restart points
-
-    /// Makes the place reached a restart point if it is time for one, or a wire point.
-    private func placePoint(_ header: FrameHeader, _ compressed: Int) throws {
-        guard let walk else { return }
-        let position = history.end
-        let last = points.restart.mark
-        let runUps = placement.runUps(walk.parameters, walk.model, to: position, last: last.plain)
-        for runUp in runUps where try restart(walk, header, compressed, runUp) { return }
-        if !runUps.isEmpty { placement.refused(at: position, position - last.plain) }
-        if placement.wantsWire(at: position, last: points.last.plain) { points.putWire(at: mark(walk, compressed)) }
-    }
-
-    private func mark(_ walk: FrameWalk, _ compressed: Int) -> BlockMark {
-        var mark = walk.mark()
-        mark.plain = history.end
-        mark.compressed = compressed
-        return mark
-    }
-
-    /// - Returns: Whether the place could be made a restart point.
-    private func restart(
-        _ walk: FrameWalk, _ header: FrameHeader, _ compressed: Int, _ runUp: Int
-    ) throws -> Bool {
-        let position = history.end
-        var point = RestartPoint()
-        point.mark = mark(walk, compressed)
-        point.numbers = walk.model.numbers
-        point.exceptions = exceptions.count
-        point.usualBlocks = usualBlocks
-        point.runUp = runUp
-        let next = other ?? FrameWalk(walk.parameters)
-        other = next
-        try next.runUp(header, history.text, to: point)
-        if !walk.model.startsJob(at: position) {
-            let budget = placement.budget(
-                walk.parameters, stretch: compressed - points.restart.mark.compressed, total: compressed,
-                spent: points.bytes.count)
-            // Some entries share a byte: those of the same place.
-            let most = budget.multipliedReportingOverflow(by: walk.model.slotKinds)
-            if let entries = next.model.entries(
-                unlike: walk.model, at: position, most: most.overflow ? .max : most.partialValue)
-            {
-                point.entries = TableEntries(entries, of: next.model, at: position, history.text)
-            }
-            guard !point.entries.coded.isEmpty, point.entries.coded.count <= budget else { return false }
-        }
-        try next.take(point, history.text)
-        // From here on all is as it will be for who restarts here.
-        other = walk
-        self.walk = next
-        points.put(point)
-        summary.points += 1
-        return true
     }
 
     // MARK: blocks

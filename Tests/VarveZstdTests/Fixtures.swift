@@ -60,9 +60,9 @@ func decoded(_ file: [UInt8]) throws -> [UInt8] {
     return plain
 }
 
-/// The bytes from `start` on, made again.
-func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0) throws -> [UInt8] {
-    let stream = try ZstdRebuilder(plan: plan).stream(from: start)
+/// The bytes from `start` on, made again; if `restarting`, anew from each restart point.
+func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0, restarting: Bool = false) throws -> [UInt8] {
+    let stream = try ZstdRebuilder(plan: plan).stream(from: start, restarting: restarting)
     var all: [UInt8] = []
     while let piece = try stream.next(plain: { range, room in
         guard range.upperBound <= plain.count else { throw ZstdError("asked-for-more") }
@@ -106,6 +106,24 @@ func repetitiveFile(_ count: Int, seed: UInt64) -> (file: [UInt8], plain: [UInt8
         at += size
     }
     return (file, plain)
+}
+
+/// The plain bytes as the models would have them compressed, in one frame without a checksum.
+func modelFile(_ plain: [UInt8], _ parameters: ZstdParameters) throws -> [UInt8] {
+    var file: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x70]
+    let walk = FrameWalk(parameters)
+    walk.begin(try FrameHeader(file))
+    try (plain + [UInt8](repeating: 0, count: 64)).withUnsafeBufferPointer { text in
+        guard let base = text.baseAddress else { return }
+        var at = 0
+        while at < plain.count {
+            let (count, isLast) = walk.usual(at: at, left: plain.count - at)
+            try walk.make(base, at, at + count, isLast: isLast, nil)
+            file.append(contentsOf: walk.bytes)
+            at += count
+        }
+    }
+    return file
 }
 
 /// Numbers that are the same in every run.

@@ -29,7 +29,7 @@ struct PointTests {
     private func part(
         _ rebuilder: ZstdRebuilder, _ range: Range<Int>, _ plain: [UInt8]
     ) throws -> (bytes: [UInt8], asked: [Range<Int>]) {
-        let stream = rebuilder.stream(from: range.lowerBound)
+        let stream = rebuilder.stream(from: range.lowerBound, restarting: false)
         var bytes: [UInt8] = []
         var asked: [Range<Int>] = []
         while bytes.count < range.count,
@@ -126,6 +126,136 @@ struct PointTests {
         PlanBytes.put(&body, 1)
         record.put(&body)
         return ZstdPlan.seal(body)
+    }
+
+    /// With windows of many blocks, so that run-ups leave much otherwise.
+    private static let wide = [
+        ZstdParameters(.klauspost(level: 1, era: 3, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 2, era: 3, windowLog: 20)),
+        ZstdParameters(
+            .reference(strategy: 1, ReferenceModel.Settings(windowLog: 20, longLog: 14, shortLog: 13, shortBytes: 7))),
+        ZstdParameters(
+            .reference(
+                strategy: 1,
+                ReferenceModel.Settings(windowLog: 20, longLog: 15, shortLog: 13, shortBytes: 6, jobLog: 21))),
+        ZstdParameters(.reference(strategy: 2, ReferenceModel.Settings(windowLog: 20, longLog: 16, shortLog: 15))),
+        ZstdParameters(
+            .reference(
+                strategy: 2,
+                ReferenceModel.Settings(windowLog: 20, longLog: 15, shortLog: 15, isNew: true, isStream: true))
+        ),
+    ]
+
+    @Test("of the table entries those are written that matter", arguments: wide)
+    func entriesThatMatter(parameters: ZstdParameters) throws {
+        let (_, plain) = repetitiveFile(3_100_000, seed: 15)
+        let file = try modelFile(plain, parameters)
+        let plan = try plan(file, parameters, spacing: 400_000)
+        let points = try points(plan).restarts
+        let header = try FrameHeader(Array(file.prefix(18)))
+        let (model, _) = parameters.makeModels()
+        let list = SequenceList()
+        var all = 0
+        try plain.withUnsafeBufferPointer { buffer in
+            let text = try #require(buffer.baseAddress)
+            model.begin(header)
+            var at = 0
+            for point in points where point.runUp > 0 {
+                while at < point.mark.plain {
+                    let next = at + model.blockBytes(at: at)
+                    model.propose(text, from: at, to: next, into: list)
+                    model.settle(recent: (0, 0, 0), isCompressed: true, asProposed: true)
+                    at = next
+                }
+                let other = FrameWalk(parameters)
+                try other.runUp(header, text, to: point)
+                let entries = try #require(other.model.entries(unlike: model, at: at, most: .max))
+                all += TableEntries(entries, of: model, at: at, text).coded.count
+            }
+        }
+        let needed = points.filter { $0.runUp > 0 }.reduce(0) { $0 + $1.entries.coded.count }
+        #expect(points.count >= 4)
+        #expect(needed > 100 * points.count)
+        #expect(needed < all * 3 / 4)
+        // From each point on, to the end: what was left out is not missed.
+        for point in points {
+            let start = point.mark.compressed
+            #expect(try isEqual(rebuilt(plan: plan, plain: plain, from: start), Array(file[start...])), "\(start)")
+        }
+    }
+
+    @Test("whoever makes a file with all restarts finds points without their entries", arguments: wide)
+    func missingEntries(parameters: ZstdParameters) throws {
+        let (_, plain) = repetitiveFile(2_100_000, seed: 16)
+        let file = try modelFile(plain, parameters)
+        let plan = try plan(file, parameters, spacing: 400_000)
+        let points = try points(plan)
+        for change in [false, true] {
+            var writer = PointWriter()
+            var wires = points.wires[...]
+            func putWires(before place: Int) {
+                while let wire = wires.first, wire.mark.plain < place {
+                    wires.removeFirst()
+                    for settling in settlings(wire) { writer.note(settling) }
+                    writer.putWire(at: wire.mark)
+                }
+            }
+            for var point in points.restarts {
+                putWires(before: point.mark.plain)
+                if change { point.entries = TableEntries(NeededEntries(), kinds: 1) }
+                writer.put(point)
+            }
+            putWires(before: .max)
+            let plan = try replaced(plan, writer.bytes)
+            #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
+            let made = try? rebuilt(plan: plan, plain: plain, restarting: true)
+            #expect(change ? !isEqual(made, file) : isEqual(made, file))
+        }
+    }
+
+    /// How each block before a wire point was written.
+    private func settlings(_ wire: WirePoint) -> [Settling] {
+        var all: [Settling] = []
+        for each in wire.unusual {
+            while all.count < each.block { all.append(.proposed) }
+            all.append(each.settling)
+        }
+        return all
+    }
+
+    @Test("a point that turns out to be dear is a wire point")
+    func dearPoints() throws {
+        func point(_ plain: Int) -> RestartPoint {
+            var point = RestartPoint()
+            point.mark.plain = plain
+            point.mark.compressed = plain / 2
+            point.exceptions = plain / 10
+            return point
+        }
+        var writer = PointWriter()
+        writer.note(.stored)
+        writer.put(point(100), isDecided: false)
+        writer.note(.proposed)
+        writer.note(.stored)
+        writer.putWire(at: point(200).mark)
+        writer.put(point(300), isDecided: false)
+        writer.put(point(400))
+        #expect(writer.bytes.isEmpty && writer.undecided?.mark.plain == 100)
+        writer.decide(nil)
+        #expect(writer.undecided?.mark.plain == 300)
+        var needed = NeededEntries()
+        needed.clear(7)
+        let entries = TableEntries(needed, kinds: 2)
+        writer.decide(entries)
+        #expect(writer.undecided == nil && writer.restarts == 2)
+        var input = PlanInput(bytes: writer.bytes, range: writer.bytes.indices)
+        let points = try FramePoints(&input, version: ZstdPlan.version)
+        #expect(points.restarts.map(\.mark.plain) == [300, 400])
+        #expect(points.restarts.map(\.exceptions) == [30, 40])
+        #expect(points.restarts[0].entries == entries)
+        #expect(points.wires.map(\.mark.plain) == [100, 200])
+        #expect(points.wires.map(\.start) == [0, 100])
+        #expect(points.wires.map { $0.unusual.map(\.block) } == [[0], [1]])
     }
 
     @Test("table entries are put where they were", arguments: ZstdAnalyzerTests.models)

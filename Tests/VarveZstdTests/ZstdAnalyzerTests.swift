@@ -104,9 +104,13 @@ struct ZstdAnalyzerTests {
         for segment in segments.dropFirst() {
             let start = segment.compressed.lowerBound
             for start in [start, start + 1, start + 70_000] where start < file.count {
-                #expect(try isEqual(rebuilt(plan: plan, plain: plain, from: start), Array(file[start...])), "\(start)")
+                for restarting in [false, true] {
+                    let rest = try rebuilt(plan: plan, plain: plain, from: start, restarting: restarting)
+                    #expect(isEqual(rest, Array(file[start...])), "\(start)")
+                }
             }
         }
+        #expect(try isEqual(rebuilt(plan: plan, plain: plain, restarting: true), file))
     }
 
     @Test("a restart asks for a window of text and no more")
@@ -119,7 +123,7 @@ struct ZstdAnalyzerTests {
         try pass.run(plainMax: .max) { _ in }
         let rebuilder = try ZstdRebuilder(plan: pass.plan())
         let segment = try #require(rebuilder.segments.last)
-        let stream = rebuilder.stream(from: segment.compressed.lowerBound)
+        let stream = rebuilder.stream(from: segment.compressed.lowerBound, restarting: false)
         var lowest = Int.max
         _ = try stream.next { range, room in
             lowest = min(lowest, range.lowerBound)

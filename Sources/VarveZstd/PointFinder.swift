@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Finds the restart points and wire points of frames while the analyzer goes over them.
+///
+/// What table entries a restart point needs is known at once only by comparing all of them. Models that can be watched tell which
+/// of those ever matter, a window later; the others' points have them all.
+final class PointFinder {
+    /// What the analyzer has come to.
+    struct Place {
+        let header: FrameHeader
+        let history: History
+        /// Bytes of the frame so far.
+        let compressed: Int
+        /// Bytes of its exceptions so far, and usual blocks since the last one.
+        let exceptions: Int
+        let usualBlocks: Int
+
+        var position: Int { history.end }
+    }
+
+    private var writer = PointWriter()
+    private var placement: PointPlacement
+    /// For run-ups.
+    private var other: FrameWalk?
+    private var watched: (walk: FrameWalk, watch: SlotWatch)?
+
+    /// Entries that a run-up may leave otherwise.
+    private static let unlikeMax = 1 << 19
+
+    init(spacing: Int?) { placement = PointPlacement(spacing: spacing) }
+
+    /// A frame begins.
+    /// - Parameter spacing: See ``ZstdPass/spacing``.
+    func begin(spacing: Int?) {
+        while watched?.watch.close() != nil {}
+        watched?.walk.model.watch = nil
+        writer = PointWriter()
+        placement = PointPlacement(spacing: spacing)
+    }
+
+    /// A block was written.
+    func note(_ settling: Settling) { writer.note(settling) }
+
+    /// The frame has ended.
+    /// - Returns: Its points as they are in the plan.
+    func end() -> [UInt8] {
+        decide()
+        return writer.bytes
+    }
+
+    /// Restart points of the frame that has ended.
+    var restarts: Int { writer.restarts }
+
+    /// Makes the place reached a restart point if it is time for one, or a wire point.
+    /// - Returns: The walk to go on with.
+    func reach(_ place: Place, with walk: FrameWalk) throws -> FrameWalk {
+        let position = place.position
+        let startsJob = walk.model.startsJob(at: position)
+        decide(at: startsJob ? nil : position)
+        let runUps = placement.runUps(walk.parameters, walk.model, to: position, last: writer.lastRestart.plain)
+        for runUp in runUps {
+            let point = point(place, walk, runUp)
+            if startsJob {
+                // The job's own beginning does all that a run-up would.
+                writer.put(point)
+                return walk
+            }
+            if SlotWatch.canWatch(walk.model) {
+                if try watch(point, place, walk) { return walk }
+            } else if let next = try restart(point, place, walk) {
+                return next
+            }
+        }
+        if !runUps.isEmpty { placement.refused(at: position, position - writer.lastRestart.plain) }
+        if placement.wantsWire(at: position, last: writer.last.plain) { writer.putWire(at: mark(place, walk)) }
+        return walk
+    }
+
+    private func mark(_ place: Place, _ walk: FrameWalk) -> BlockMark {
+        var mark = walk.mark()
+        mark.plain = place.position
+        mark.compressed = place.compressed
+        return mark
+    }
+
+    private func point(_ place: Place, _ walk: FrameWalk, _ runUp: Int) -> RestartPoint {
+        var point = RestartPoint()
+        point.mark = mark(place, walk)
+        point.numbers = walk.model.numbers
+        point.exceptions = place.exceptions
+        point.usualBlocks = place.usualBlocks
+        point.runUp = runUp
+        return point
+    }
+
+    /// Another walk that ran up to the point.
+    private func runUp(to point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> FrameWalk {
+        var next = other ?? FrameWalk(walk.parameters)
+        if next.parameters != walk.parameters { next = FrameWalk(walk.parameters) }
+        other = next
+        try next.runUp(place.header, place.history.text, to: point)
+        return next
+    }
+
+    /// Bytes that the table entries of a restart point may take.
+    private func budget(_ mark: BlockMark, _ walk: FrameWalk) -> Int {
+        placement.budget(
+            walk.parameters, stretch: mark.compressed - writer.restart.mark.compressed, total: mark.compressed,
+            spent: writer.bytes.count)
+    }
+
+    // MARK: entries that matter
+
+    /// - Returns: Whether the place could be made a restart point.
+    private func watch(_ point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> Bool {
+        if watched?.walk !== walk { watched = (walk, SlotWatch(walk.model)) }
+        guard let watch = watched?.watch, !watch.isFull else { return false }
+        let next = try runUp(to: point, place, walk)
+        let position = place.position
+        guard let entries = walk.model.entries(unlike: next.model, at: position, most: Self.unlikeMax) else {
+            return false
+        }
+        watch.open(at: position, entries, lowest: next.model.lowest(at: position))
+        walk.model.watch = watch
+        writer.put(point, isDecided: false)
+        return true
+    }
+
+    /// Decides about the points before which all is out of reach at `position`; about all if nil.
+    private func decide(at position: Int? = nil) {
+        guard let (walk, watch) = watched else { return }
+        while let point = writer.undecided, let needed = watch.close(at: position) {
+            let entries = TableEntries(needed, kinds: walk.model.slotKinds)
+            writer.decide(entries.coded.count <= budget(point.mark, walk) ? entries : nil)
+        }
+        if watch.isEmpty { walk.model.watch = nil }
+    }
+
+    // MARK: all entries
+
+    /// - Returns: The walk that was restarted there; nil if the place could not be made a restart point.
+    private func restart(_ point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> FrameWalk? {
+        var point = point
+        let next = try runUp(to: point, place, walk)
+        let budget = budget(point.mark, walk)
+        // Some entries share a byte: those of the same place.
+        let most = budget.multipliedReportingOverflow(by: walk.model.slotKinds)
+        guard
+            let entries = next.model.entries(
+                unlike: walk.model, at: place.position, most: most.overflow ? .max : most.partialValue)
+        else { return nil }
+        point.entries = TableEntries(entries, of: next.model, at: place.position, place.history.text)
+        guard point.entries.coded.count <= budget else { return nil }
+        try next.take(point, place.history.text)
+        // From here on all is as it will be for who restarts here.
+        other = walk
+        writer.put(point)
+        return next
+    }
+}
