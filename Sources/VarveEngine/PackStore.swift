@@ -23,11 +23,14 @@ final class PackStore: Sendable {
     private let environment: IndexEnvironment
     private let open = NIOLockedValueBox([UInt32: PackReader]())
     let frames: FrameCache
+    /// Of recipes in the packs.
+    let plans: PlanCache
 
     init(files: FileSystem, environment: IndexEnvironment, frameCacheBytes: Int) {
         self.files = files
         self.environment = environment
         frames = FrameCache(budget: frameCacheBytes)
+        plans = PlanCache(budget: frameCacheBytes / 4)
     }
 
     /// The pack with that number.
@@ -64,6 +67,7 @@ final class PackStore: Sendable {
     func forget(_ number: UInt32) {
         open.withLockedValue { $0[number] = nil }
         frames.forget(pack: number)
+        plans.forget(pack: number)
     }
 
     /// The decoded, verified frame `index` of a pack.

@@ -208,6 +208,7 @@ final class PackWriter {
         else { return false }
         open.reader.replaceDirectory(mark.directory)
         core.packs.frames.forget(pack: open.number)
+        core.packs.plans.forget(pack: open.number)
         try core.writing { try open.reader.file.truncate(to: mark.directory.endOffset) }
         current?.nextOrdinal = mark.directory.chunkCount
         touched[open.number]?.entries.removeSubrange(mark.pendingCount...)

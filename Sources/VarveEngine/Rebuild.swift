@@ -34,7 +34,7 @@ extension Core {
         switch loaded.recipe.outerEncoding {
         case .none: return try PlainRebuild(core: self, loaded, range: range)
         case .deflate: return try DeflateRebuild(core: self, loaded, range: range)
-        case .zstd: return try ZstdRebuild(core: self, loaded, range: range)
+        case .zstd: return try ZstdRebuild(core: self, loaded, at: place, range: range)
         default:
             throw VarveError(.unsupported, "blob \(digest) has an encoding that this version can not rebuild")
         }

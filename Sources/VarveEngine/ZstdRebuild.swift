@@ -39,26 +39,34 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
 
     private var digest: Digest { loaded.recipe.digest }
 
-    init(core: Core, _ loaded: LoadedRecipe, range: Range<UInt64>) throws(VarveError) {
+    init(core: Core, _ loaded: LoadedRecipe, at place: RecipePlace, range: Range<UInt64>) throws(VarveError) {
         let recipe = loaded.recipe
+        let isWhole = range == 0..<recipe.blobBytes
         self.core = core
         self.loaded = loaded
         self.range = range
         length = range.upperBound - range.lowerBound
-        var plan = recipe.outerPlan
+        // Who makes the whole blob, as a proof does, reads what is on disk.
+        let kept = isWhole ? nil : core.packs.plans.plan(of: place)
+        if let kept { rebuilder = kept } else { rebuilder = try Self.plan(core, loaded) }
+        guard UInt64(rebuilder.compressedCount) == recipe.blobBytes, UInt64(rebuilder.plainCount) == recipe.plainBytes
+        else { throw VarveError(.corrupted, "the plan of blob \(recipe.digest) is another blob's") }
+        if kept == nil, !isWhole { core.packs.plans.keep(rebuilder, of: place) }
+        if isWhole { whole = try WholeDigest(recipe.digest.algorithm) }
+        lanes = Self.lanes(of: rebuilder.segments, in: range)
+    }
+
+    private static func plan(_ core: Core, _ loaded: LoadedRecipe) throws(VarveError) -> ZstdRebuilder {
+        var plan = loaded.recipe.outerPlan
         if plan.isEmpty {
             var reader = PlainReader(core: core, loaded)
             plan = try reader.allCorrections()
         }
         do throws(ZstdError) {
-            rebuilder = try ZstdRebuilder(plan: plan)
+            return try ZstdRebuilder(plan: plan)
         } catch {
-            throw VarveError(.corrupted, "the plan of blob \(recipe.digest) is damaged", cause: error)
+            throw VarveError(.corrupted, "the plan of blob \(loaded.recipe.digest) is damaged", cause: error)
         }
-        guard UInt64(rebuilder.compressedCount) == recipe.blobBytes, UInt64(rebuilder.plainCount) == recipe.plainBytes
-        else { throw VarveError(.corrupted, "the plan of blob \(recipe.digest) is another blob's") }
-        if range == 0..<recipe.blobBytes { whole = try WholeDigest(recipe.digest.algorithm) }
-        lanes = Self.lanes(of: rebuilder.segments, in: range)
     }
 
     private static func lanes(of segments: [ZstdRebuilder.Segment], in range: Range<UInt64>) -> [Range<UInt64>] {

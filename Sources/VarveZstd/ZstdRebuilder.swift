@@ -64,6 +64,9 @@ package struct ZstdRebuilder: Sendable {
         self.segments = segments
     }
 
+    /// Memory that the plan itself takes, in bytes, about: its points are a few times as large as they are written.
+    package var memoryBytes: Int { 4 * bytes.count + 256 * segments.count }
+
     /// Memory that a stream takes, in bytes, about.
     package func streamBytes(restarting: Bool) -> Int {
         var longest = ZstdPlan.checksumMax
