@@ -28,7 +28,7 @@ func printZstdTable(_ files: [String]) throws {
             continue
         }
         let rebuilder = try ZstdRebuilder(plan: plan)
-        let stream = rebuilder.stream(from: 0, restarting: false)
+        let stream = rebuilder.stream(from: 0)
         var at = 0
         var exact = true
         while let piece = try stream.next(plain: { range, room in
@@ -59,7 +59,7 @@ func printZstdTable(_ files: [String]) throws {
 extension ZstdRebuilder {
     /// A range of the file, with new memory for the models.
     fileprivate func bytes(_ range: Range<Int>, _ plain: [UInt8]) throws -> [UInt8] {
-        let stream = stream(from: range.lowerBound, restarting: true)
+        let stream = stream(from: range.lowerBound)
         var bytes: [UInt8] = []
         while bytes.count < range.count,
             let piece = try stream.next(plain: { range, room in

@@ -47,8 +47,12 @@ final class FrameCache: Sendable {
         var frame: Int
     }
 
+    /// For those who want a frame that another one decodes now: true once that is over.
+    private typealias Turn = ConditionLock<Bool>
+
     private struct State {
         var frames: [Key: (frame: DecodedFrame, use: UInt64)] = [:]
+        var turns: [Key: Turn] = [:]
         var bytes = 0
         var clock: UInt64 = 0
     }
@@ -83,6 +87,35 @@ final class FrameCache: Sendable {
                 }
             }
         }
+    }
+
+    /// The frame if it is here, or the one that `decode` gives. Of several who want the same frame at the same time one decodes it,
+    /// the others wait.
+    /// - Parameter decode: Must give a verified frame, and ask for no other one meanwhile.
+    func frame(_ key: Key, orDecode decode: () throws(VarveError) -> DecodedFrame) throws(VarveError) -> DecodedFrame {
+        if let frame = self[key] { return frame }
+        let mine = Turn(value: false)
+        let other = state.withLockedValue { state -> Turn? in
+            if let turn = state.turns[key] { return turn }
+            state.turns[key] = mine
+            return nil
+        }
+        if let other {
+            other.lock(whenValue: true)
+            other.unlock()
+            // If it is damaged or too large to be kept, each finds out for himself.
+            if let frame = self[key] { return frame }
+            return try decode()
+        }
+        defer {
+            state.withLockedValue { $0.turns[key] = nil }
+            mine.lock()
+            mine.unlock(withValue: true)
+        }
+        if let frame = self[key] { return frame }
+        let frame = try decode()
+        self[key] = frame
+        return frame
     }
 
     func forget(pack: UInt32) {

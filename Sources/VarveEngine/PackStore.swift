@@ -72,11 +72,10 @@ final class PackStore: Sendable {
 
     /// The decoded, verified frame `index` of a pack.
     func frame(_ index: Int, of reader: PackReader) throws(VarveError) -> DecodedFrame {
-        let key = FrameCache.Key(pack: reader.number, frame: index)
-        if let frame = frames[key] { return frame }
-        let frame = try reader.decode(index)
-        try frame.verify()
-        frames[key] = frame
-        return frame
+        try frames.frame(FrameCache.Key(pack: reader.number, frame: index)) { () throws(VarveError) in
+            let frame = try reader.decode(index)
+            try frame.verify()
+            return frame
+        }
     }
 }

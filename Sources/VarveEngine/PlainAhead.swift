@@ -8,8 +8,9 @@ import VarveModel
 /// Decodes frames that a reader will ask for soon on another core than the reader's.
 ///
 /// The text is cut into parts. One who has nothing else to do goes through them and puts their frames into the frame cache; the
-/// reader says which part it comes to, waits if that one is in work, and reads it itself if it is not. So nothing is decoded
-/// twice at the same time, and a helper that finds no thread delays nobody.
+/// reader says which part it comes to and reads it itself if nobody else is at it. If the helper is, the reader takes the next
+/// part meanwhile, as it has nothing to do until then. So nothing is decoded twice at the same time, both cores are busy, and a
+/// helper that finds no thread delays nobody.
 final class PlainAhead: Sendable {
     /// Plain bytes of a part.
     private static let partBytes: UInt64 = 512 << 10
@@ -77,26 +78,34 @@ final class PlainAhead: Sendable {
         }
         if lags { start() }
         guard let part else { return }
-        idle[part].lock(whenValue: true)
+        if !idle[part].lock(whenValue: true, timeoutSeconds: 0) {
+            if let next = take(asHelper: false) {
+                var reader = PlainReader(core: core, loaded)
+                work(on: next, with: &reader)
+            }
+            idle[part].lock(whenValue: true)
+        }
         idle[part].unlock()
     }
 
     private func work() {
         var reader = PlainReader(core: core, loaded)
-        while let part = take() {
-            // Whatever is wrong with it the reader will find out.
-            try? reader.warm(parts[part])
-            idle[part].lock()
-            idle[part].unlock(withValue: true)
-        }
+        while let part = take(asHelper: true) { work(on: part, with: &reader) }
+    }
+
+    private func work(on part: Int, with reader: inout PlainReader) {
+        // Whatever is wrong with it the reader will find out.
+        try? reader.warm(parts[part])
+        idle[part].lock()
+        idle[part].unlock(withValue: true)
     }
 
     /// The next part to work on.
-    private func take() -> Int? {
+    private func take(asHelper: Bool) -> Int? {
         state.withLockedValue { state in
             let part = state.next
             guard !state.isStopped, part < parts.count, part - state.reached <= Self.aheadMax else {
-                state.isRunning = false
+                if asHelper { state.isRunning = false }
                 return nil
             }
             state.next += 1

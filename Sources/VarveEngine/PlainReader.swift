@@ -158,15 +158,14 @@ struct PlainReader {
     private func frame(
         _ index: Int, of reader: PackReader, _ whole: inout WholeDigest?
     ) throws(VarveError) -> DecodedFrame {
-        let key = FrameCache.Key(pack: reader.number, frame: index)
-        if let frame = core.packs.frames[key] { return frame }
-        let frame = try reader.decode(index)
-        if whole != nil {
-            try whole?.verify(frame)
-        } else {
-            try frame.verify()
+        try core.packs.frames.frame(FrameCache.Key(pack: reader.number, frame: index)) { () throws(VarveError) in
+            let frame = try reader.decode(index)
+            if whole != nil {
+                try whole?.verify(frame)
+            } else {
+                try frame.verify()
+            }
+            return frame
         }
-        core.packs.frames[key] = frame
-        return frame
     }
 }

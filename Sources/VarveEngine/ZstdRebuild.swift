@@ -32,7 +32,7 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
 
     let length: UInt64
     /// Whether a lane takes so much memory that one at a time has to do.
-    var isHeavy: Bool { rebuilder.streamBytes(restarting: whole == nil) > Self.laneMemoryMax }
+    var isHeavy: Bool { rebuilder.streamBytes > Self.laneMemoryMax }
 
     /// Stretches of the range that can be made side by side, in order.
     let lanes: [Range<UInt64>]
@@ -88,16 +88,16 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     }
 
     /// The lane of that number; it may be made on any thread, its pieces one after the other.
-    ///
-    /// Who makes everything compares the digest in the end. A range has only what the proof says: it begins anew where that did.
-    func lane(_ number: Int) -> ZstdLane { lane(of: lanes[number], restarting: whole == nil) }
+    func lane(_ number: Int) -> ZstdLane { lane(of: lanes[number]) }
 
-    private func lane(of range: Range<UInt64>, restarting: Bool) -> ZstdLane {
+    private func lane(of range: Range<UInt64>) -> ZstdLane {
         let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.pieceBytes)))
-        let text = rebuilder.text(for: wanted).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
+        let text = rebuilder.text(for: wanted).map {
+            UInt64($0.lowerBound)..<UInt64($0.upperBound)
+        }
         return ZstdLane(
             PlainReader(core: core, loaded), PlainAhead(core: core, loaded, text),
-            rebuilder, restarting, range, digest)
+            rebuilder, range, digest)
     }
 
     /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.
@@ -107,7 +107,7 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     }
 
     func nextPiece() throws(VarveError) -> ByteBuffer? {
-        let lane = single ?? lane(of: range, restarting: true)
+        let lane = single ?? lane(of: range)
         single = lane
         guard let piece = try lane.nextPiece() else { return nil }
         try leaving(piece, isLast: lane.isDone)
@@ -121,7 +121,6 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
 
     private let digest: Digest
     private let rebuilder: ZstdRebuilder
-    private let restarting: Bool
     private let range: Range<UInt64>
     private var position: UInt64
     private var reader: PlainReader
@@ -132,13 +131,11 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
     private var rest = ByteBuffer()
 
     fileprivate init(
-        _ reader: PlainReader, _ ahead: PlainAhead, _ rebuilder: ZstdRebuilder, _ restarting: Bool,
-        _ range: Range<UInt64>, _ digest: Digest
+        _ reader: PlainReader, _ ahead: PlainAhead, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>, _ digest: Digest
     ) {
         self.reader = reader
         self.ahead = ahead
         self.rebuilder = rebuilder
-        self.restarting = restarting
         self.range = range
         self.digest = digest
         position = range.lowerBound
@@ -161,7 +158,7 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
             ahead?.stop()
             ahead = nil
         }
-        let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound), restarting: restarting)
+        let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound))
         self.stream = stream
         let wanted = Int(min(range.upperBound - position, UInt64(Self.pieceBytes)))
         var piece = ByteBufferAllocator().buffer(capacity: wanted)

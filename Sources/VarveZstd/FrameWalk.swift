@@ -77,10 +77,13 @@ final class FrameWalk {
     }
 
     /// Takes what the point says beyond the run-up.
-    func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
+    /// - Parameter missing: Text before the run-up that is not there.
+    func take(
+        _ point: RestartPoint, _ text: UnsafePointer<UInt8>, without missing: [Range<Int>] = []
+    ) throws(ZstdError) {
         guard model.take(numbers: point.numbers) else { throw .planDamaged }
         try take(point.mark)
-        try point.entries.apply(to: model, at: point.mark.plain, text)
+        try point.entries.apply(to: model, at: point.mark.plain, text, without: missing)
     }
 
     /// Takes the state on the wire.

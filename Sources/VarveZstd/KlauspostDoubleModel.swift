@@ -59,6 +59,7 @@ final class KlauspostDoubleModel: KlauspostModel {
                 short[shortSlot] = entry
                 if mayRepeat {
                     let repeated = at &- offset1 &+ 1
+                    reading.compare(repeated, 4)
                     if repeated >= 0,
                         Matching.word4(text, repeated) == UInt32(truncatingIfNeeded: word &>> 8)
                     {
@@ -74,6 +75,7 @@ final class KlauspostDoubleModel: KlauspostModel {
                             first &-= 1
                             length &+= 1
                         }
+                        reading.compare(source &- 1, length &+ 9)
                         list.append(first &- anchor, length, 1)
                         at = next
                         anchor = at
@@ -117,6 +119,7 @@ final class KlauspostDoubleModel: KlauspostModel {
                 from &-= 1
                 length &+= 1
             }
+            reading.compare(from &- 1, length &+ 9)
             list.append(at &- anchor, length, at &- from &+ 3)
             at &+= length
             anchor = at
@@ -138,8 +141,10 @@ final class KlauspostDoubleModel: KlauspostModel {
             if isAlone ? list.count <= 2 : !mayRepeat { continue }
             while true {
                 let source = at &- offset2
+                reading.compare(source, 4)
                 if source < 0 || Matching.word4(text, source) != UInt32(truncatingIfNeeded: word) { break }
                 let length = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
+                reading.compare(source, length &+ 8)
                 let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | word & 0xffff_ffff
                 long[Matching.hash8(word, Self.longBits)] = entry
                 short[Matching.hash5(isAlone ? lastWord &>> 16 : word, Self.shortBits)] = entry

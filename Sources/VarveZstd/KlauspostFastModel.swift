@@ -54,6 +54,7 @@ final class KlauspostFastModel: KlauspostModel {
                 table[slot] = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
                 table[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
                 let repeated = at &- offset1 &+ 2
+                if mayRepeat { reading.compare(repeated, 4) }
                 if mayRepeat, repeated >= 0,
                     Matching.word4(text, repeated) == UInt32(truncatingIfNeeded: word &>> 16)
                 {
@@ -67,6 +68,7 @@ final class KlauspostFastModel: KlauspostModel {
                         first &-= 1
                         length &+= 1
                     }
+                    reading.compare(source &- 1, length &+ 9)
                     list.append(first &- anchor, length, 1)
                     at = next
                     anchor = at
@@ -98,16 +100,19 @@ final class KlauspostFastModel: KlauspostModel {
                 from &-= 1
                 length &+= 1
             }
+            reading.compare(from &- 1, length &+ 9)
             list.append(at &- anchor, length, at &- from &+ 3)
             at &+= length
             anchor = at
             if at >= limit { return }
             word = Matching.word8(text, at)
             let source = at &- offset2
+            reading.compare(source, 4)
             if isAlone ? list.count > 2 : mayRepeat, source >= 0,
                 Matching.word4(text, source) == UInt32(truncatingIfNeeded: word)
             {
                 let more = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
+                reading.compare(source, more &+ 8)
                 table[Matching.hash6(word, Self.bits)] =
                     UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | word & 0xffff_ffff
                 list.append(0, more, 1)

@@ -3,8 +3,8 @@
 
 /// Finds the restart points and wire points of frames while the analyzer goes over them.
 ///
-/// What table entries a restart point needs is known at once only by comparing all of them. Models that can be watched tell which
-/// of those ever matter, a window later; the others' points have them all.
+/// What table entries a restart point needs is known at once only by comparing all of them. Models that can be watched tell, until
+/// the next point, which of those matter, and which text; the others' points have them all.
 final class PointFinder {
     /// What the analyzer has come to.
     struct Place {
@@ -24,6 +24,8 @@ final class PointFinder {
     /// For run-ups.
     private var other: FrameWalk?
     private var watched: (walk: FrameWalk, watch: SlotWatch)?
+    /// The entries that the point watched first needs if the one watched last stays.
+    private var entriesBefore = TableEntries()
 
     /// Entries that a run-up may leave otherwise.
     private static let unlikeMax = 1 << 19
@@ -33,8 +35,7 @@ final class PointFinder {
     /// A frame begins.
     /// - Parameter spacing: See ``ZstdPass/spacing``.
     func begin(spacing: Int?) {
-        while watched?.watch.close() != nil {}
-        watched?.walk.model.watch = nil
+        endStretch(isLast: true)
         writer = PointWriter()
         placement = PointPlacement(spacing: spacing)
     }
@@ -45,7 +46,8 @@ final class PointFinder {
     /// The frame has ended.
     /// - Returns: Its points as they are in the plan.
     func end() -> [UInt8] {
-        decide()
+        endStretch(isLast: true)
+        writer.end()
         return writer.bytes
     }
 
@@ -57,7 +59,7 @@ final class PointFinder {
     func reach(_ place: Place, with walk: FrameWalk) throws -> FrameWalk {
         let position = place.position
         let startsJob = walk.model.startsJob(at: position)
-        decide(at: startsJob ? nil : position)
+        if startsJob { endStretch(isLast: true) }
         let runUps = placement.runUps(walk.parameters, walk.model, to: position, last: writer.lastRestart.plain)
         for runUp in runUps {
             let point = point(place, walk, runUp)
@@ -115,26 +117,40 @@ final class PointFinder {
     /// - Returns: Whether the place could be made a restart point.
     private func watch(_ point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> Bool {
         if watched?.walk !== walk { watched = (walk, SlotWatch(walk.model)) }
-        guard let watch = watched?.watch, !watch.isFull else { return false }
+        guard let watch = watched?.watch else { return false }
         let next = try runUp(to: point, place, walk)
         let position = place.position
         guard let entries = walk.model.entries(unlike: next.model, at: position, most: Self.unlikeMax) else {
             return false
         }
+        endStretch(farEnd: position - point.runUp, isLast: false)
         watch.open(at: position, entries, lowest: next.model.lowest(at: position))
         walk.model.watch = watch
+        var point = point
+        point.far = FarText()
         writer.put(point, isDecided: false)
         return true
     }
 
-    /// Decides about the points before which all is out of reach at `position`; about all if nil.
-    private func decide(at position: Int? = nil) {
+    /// The stretch behind the restart point put last is over, and what that costs is known.
+    /// - Parameters:
+    ///   - end: Where the run-up of the next point begins.
+    ///   - isLast: Whether none is to be watched next: the job or the frame is over.
+    private func endStretch(farEnd end: Int = 0, isLast: Bool) {
         guard let (walk, watch) = watched else { return }
-        while let point = writer.undecided, let needed = watch.close(at: position) {
-            let entries = TableEntries(needed, kinds: walk.model.slotKinds)
-            writer.decide(entries.coded.count <= budget(point.mark, walk) ? entries : nil)
+        writer.touch(watch.beginStretch(farEnd: end))
+        let kinds = walk.model.slotKinds
+        if let point = writer.undecided, let needed = watch.needed(ofLast: true) {
+            let isKept = TableEntries(needed, kinds: kinds).coded.count <= budget(point.mark, walk)
+            if isKept, watch.count > 1 { writer.complete(entriesBefore) }
+            if watch.count > 1 || !isKept { watch.close(last: !isKept) }
+            writer.decide(isKept: isKept)
         }
-        if watch.isEmpty { walk.model.watch = nil }
+        if let needed = watch.needed(ofLast: false) { entriesBefore = TableEntries(needed, kinds: kinds) }
+        guard isLast else { return }
+        if watch.count > 0 { writer.complete(entriesBefore) }
+        watch.close(last: false)
+        walk.model.watch = nil
     }
 
     // MARK: all entries

@@ -13,14 +13,16 @@ struct PointPlacement {
     /// Plain bytes before which no restart point is tried again but at a job's start, where it costs nothing.
     private var nextTry = 0
 
-    /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, and where there are none.
+    /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, where there are none, and for
+    /// models that cannot be watched.
     private static let jobSpacing = 4 << 20
     private static let spacingInJobs = 2 << 20
-    private static let spacingMin = 3 << 20
+    private static let spacingMin = 2 << 20
+    private static let spacingUnwatched = 3 << 20
     /// A run-up after which all entries that the search leaves otherwise are written has so many bytes at least: in less it does
     /// not fall into step. Where only those count that matter, a short one does.
     static let runUpMin = 4 << 20
-    private static let runUpWatched = 1 << 20
+    private static let runUpWatched = 512 << 10
     /// Compressed bytes for each byte that the table entries of restart points take: over the frame so far, so that a stretch
     /// over which the search hardly falls into step may take what others left; in any stretch; and in a stretch at most.
     private static let worth = 50
@@ -45,10 +47,12 @@ struct PointPlacement {
             return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? [0] : []
         }
         let window = model.windowBytes
-        let usual = job > 0 ? Self.spacingInJobs : max(Self.spacingMin, window / 4)
+        let isWatched = SlotWatch.canWatch(model)
+        let least = isWatched ? Self.spacingMin : Self.spacingUnwatched
+        let usual = job > 0 ? Self.spacingInJobs : max(least, window / 4)
         guard position >= nextTry, distance >= spacing ?? usual else { return [] }
         var all: [Int]
-        if SlotWatch.canWatch(model) {
+        if isWatched {
             all = [spacing.map { max($0 / 4, 1) } ?? Self.runUpWatched]
         } else {
             let least = spacing != nil ? 0 : Self.runUpMin

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// Takes down the points of a frame as they are found. What table entries a restart point has may be said later, and one that
-/// turns out to be too dear becomes a wire point.
+/// Takes down the points of a frame as they are found.
+///
+/// Whether a restart point stays may be decided later; one that turns out to be too dear becomes a wire point. Then the stretch
+/// behind it belongs to the restart point before, which is why one is written only when the next one is decided.
 struct PointWriter {
     /// All points but those that wait for a decision, as they are in the plan.
     private(set) var bytes: [UInt8] = []
-    /// The restart point written last, and how many were.
-    private(set) var restart = RestartPoint()
+    /// How many restart points were written.
     private(set) var restarts = 0
     /// The marks of the point and of the restart point that were put last.
     private(set) var last = BlockMark()
@@ -19,9 +20,9 @@ struct PointWriter {
         var restart: RestartPoint?
         var isDecided = true
     }
-    /// Begins with one that is not decided.
     private var waiting: [Waiting] = []
-    private var written = BlockMark()
+    /// The mark of the point written last, and the restart point written last.
+    private var written = (mark: BlockMark(), restart: RestartPoint())
     /// The wire point that comes next, as far as it is known.
     private var next = WirePoint()
     private var blocks = 0
@@ -36,22 +37,50 @@ struct PointWriter {
     mutating func putWire(at mark: BlockMark) { put(mark, nil) }
 
     /// Makes the place reached a restart point.
-    /// - Parameter isDecided: Whether its table entries are known.
+    /// - Parameter isDecided: Whether it is known to stay.
     mutating func put(_ point: RestartPoint, isDecided: Bool = true) {
         lastRestart = point.mark
         put(point.mark, point, isDecided)
     }
 
-    /// The oldest point whose table entries are not known.
-    var undecided: RestartPoint? { waiting.first?.restart }
+    /// The point that is not decided; there is one at most.
+    var undecided: RestartPoint? { waiting.first { !$0.isDecided }?.restart }
 
-    /// Gives that one its table entries; with none it becomes a wire point.
-    mutating func decide(_ entries: TableEntries?) {
-        guard !waiting.isEmpty else { return }
-        if let entries { waiting[0].restart?.entries = entries } else { waiting[0].restart = nil }
-        waiting[0].isDecided = true
+    /// Decides whether that one stays.
+    mutating func decide(isKept: Bool) {
+        guard let index = waiting.firstIndex(where: { !$0.isDecided }) else { return }
+        waiting[index].isDecided = true
+        if !isKept, let former = waiting[index].restart {
+            waiting[index].restart = nil
+            touch(former.far?.pieces ?? [], before: index)
+        }
         write()
     }
+
+    /// Gives the restart point before the one that is undecided, or the last one, its table entries.
+    mutating func complete(_ entries: TableEntries) {
+        guard let index = indexBeforeUndecided else { return }
+        waiting[index].restart?.entries = entries
+    }
+
+    private var indexBeforeUndecided: Int? {
+        let index = waiting.firstIndex { !$0.isDecided } ?? waiting.count
+        return waiting[..<index].lastIndex { $0.restart != nil }
+    }
+
+    /// Text was looked at between the restart point put last and the place reached.
+    mutating func touch(_ pieces: [Int]) { touch(Set(pieces), before: waiting.count) }
+
+    private mutating func touch(_ pieces: Set<Int>, before index: Int) {
+        guard let last = waiting[..<index].lastIndex(where: { $0.restart != nil }) else { return }
+        waiting[last].restart?.far?.pieces.formUnion(pieces)
+    }
+
+    /// Nothing more comes.
+    mutating func end() { write(all: true) }
+
+    /// The restart point before the one that is undecided.
+    var restart: RestartPoint { indexBeforeUndecided.flatMap { waiting[$0].restart } ?? written.restart }
 
     private mutating func put(_ mark: BlockMark, _ restart: RestartPoint?, _ isDecided: Bool = true) {
         next.mark = mark
@@ -62,19 +91,22 @@ struct PointWriter {
         write()
     }
 
-    private mutating func write() {
+    private mutating func write(all: Bool = false) {
         while let first = waiting.first, first.isDecided {
+            if first.restart != nil, !all {
+                guard let next = waiting.dropFirst().first(where: { $0.restart != nil }), next.isDecided else { return }
+            }
             waiting.removeFirst()
             if let point = first.restart {
                 bytes.append(0)
-                point.put(&bytes, after: written, restart.exceptions)
-                restart = point
+                point.put(&bytes, after: written.mark, written.restart.exceptions)
+                written.restart = point
                 restarts += 1
             } else {
                 bytes.append(1)
-                first.wire.put(&bytes, after: written)
+                first.wire.put(&bytes, after: written.mark)
             }
-            written = first.wire.mark
+            written.mark = first.wire.mark
         }
     }
 }

@@ -23,11 +23,16 @@ final class ReferenceDoubleModel: ReferenceModel {
     }
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
+        // The number of bytes as a constant is worth something; five is what the usual level has.
         if let watch {
-            search(text, start, end, list, settings.shortBytes, Watched(watch: watch, text: text))
+            let reading = Watched(watch: watch, text: text)
+            if settings.shortBytes == 5 {
+                search(text, start, end, list, 5, reading)
+            } else {
+                search(text, start, end, list, settings.shortBytes, reading)
+            }
             return
         }
-        // The number of bytes as a constant is worth something where time counts.
         switch settings.shortBytes {
         case 5: search(text, start, end, list, 5, Unwatched())
         case 6: search(text, start, end, list, 6, Unwatched())
@@ -73,6 +78,7 @@ final class ReferenceDoubleModel: ReferenceModel {
         @inline(__always)
         func mayRepeat(_ place: Int, _ offset: Int) -> Bool {
             let source = place &- offset
+            reading.compare(source, 4)
             return offset <= place &- lowest && (source >= section || source < section &- 3)
                 && (offset != 0 && source >= lowest) && Matching.word4(text, source) == Matching.word4(text, place)
         }
@@ -93,6 +99,7 @@ final class ReferenceDoubleModel: ReferenceModel {
             if mayRepeat(at &+ 1, offset1) {
                 at &+= 1
                 length = Matching.length(text, at &+ 4, at &+ 4 &- offset1, end) &+ 4
+                reading.compare(at &- offset1, length &+ 8)
                 list.append(at &- anchor, length, 1)
             } else {
                 var source = 0
@@ -127,6 +134,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                     source &-= 1
                     length &+= 1
                 }
+                reading.compare(source &- 1, length &+ 9)
                 list.append(at &- anchor, length, offset1 &+ 3)
             }
             at &+= length
@@ -143,6 +151,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                     UInt32(truncatingIfNeeded: at &- 1 &+ shift)
                 while at <= limit, mayRepeat(at, offset2) {
                     let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                    reading.compare(at &- offset2, more &+ 8)
                     swap(&offset1, &offset2)
                     let word = Matching.word8(text, at)
                     let index = UInt32(truncatingIfNeeded: at &+ shift)
@@ -190,6 +199,12 @@ final class ReferenceDoubleModel: ReferenceModel {
         }
         var anchor = start
 
+        @inline(__always)
+        func isRepeat(_ place: Int, _ offset: Int) -> Bool {
+            reading.compare(place &- offset, 4)
+            return Matching.word4(text, place) == Matching.word4(text, place &- offset)
+        }
+
         outer: while true {
             var step = 1
             var nextStep = at &+ 256
@@ -210,11 +225,13 @@ final class ReferenceDoubleModel: ReferenceModel {
                 let index = UInt32(truncatingIfNeeded: at &+ shift)
                 long[longSlot] = index
                 short[slot] = index
+                if offset1 > 0 { reading.compare(at &+ 1 &- offset1, 4) }
                 if offset1 > 0,
                     Matching.word4(text, at &+ 1 &- offset1) == UInt32(truncatingIfNeeded: word &>> 8)
                 {
                     length = Matching.length(text, at &+ 5, at &+ 5 &- offset1, end) &+ 4
                     at &+= 1
+                    reading.compare(at &- offset1, length &+ 8)
                     list.append(at &- anchor, length, 1)
                     break
                 }
@@ -240,10 +257,12 @@ final class ReferenceDoubleModel: ReferenceModel {
                         let aheadSource = Int(aheadIndex) &- shift
                         if aheadIndex > lowestIndex, Matching.word8(text, aheadSource) == aheadWord {
                             length = Matching.length(text, ahead &+ 8, aheadSource &+ 8, end) &+ 8
+                            reading.compare(aheadSource, length &+ 8)
                         }
                         // Earlier versions take a long match at the next place whatever the short one is.
                         if length == 0 || isNew {
                             let short = Matching.length(text, at &+ 4, source &+ 4, end) &+ 4
+                            reading.compare(source, short &+ 8)
                             if short >= length { length = short } else { (at, source) = (ahead, aheadSource) }
                         } else {
                             (at, source) = (ahead, aheadSource)
@@ -257,6 +276,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                     }
                 }
                 if length > 0 {
+                    reading.compare(at &- offset &- 1, length &+ 9)
                     offset2 = offset1
                     offset1 = offset
                     if step < 4 { long[aheadSlot] = UInt32(truncatingIfNeeded: ahead &+ shift) }
@@ -286,8 +306,9 @@ final class ReferenceDoubleModel: ReferenceModel {
                 short[slot(insideWord, shortBits, shortBytes)] = insideIndex
                 short[slot(Matching.word8(text, at &- 1), shortBits, shortBytes)] =
                     UInt32(truncatingIfNeeded: at &- 1 &+ shift)
-                while at <= limit, offset2 > 0, Matching.word4(text, at) == Matching.word4(text, at &- offset2) {
+                while at <= limit, offset2 > 0, isRepeat(at, offset2) {
                     let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                    reading.compare(at &- offset2, more &+ 8)
                     swap(&offset1, &offset2)
                     let word = Matching.word8(text, at)
                     let index = UInt32(truncatingIfNeeded: at &+ shift)

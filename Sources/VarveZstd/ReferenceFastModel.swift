@@ -61,6 +61,12 @@ final class ReferenceFastModel: ReferenceModel {
         }
         var anchor = start
 
+        @inline(__always)
+        func isRepeat(_ place: Int, _ offset: Int) -> Bool {
+            reading.compare(place &- offset &- 1, 5)
+            return Matching.word4(text, place) == Matching.word4(text, place &- offset)
+        }
+
         while true {
             var step = 2
             var nextStep = at &+ 128
@@ -78,7 +84,7 @@ final class ReferenceFastModel: ReferenceModel {
             repeat {
                 current = at
                 table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
-                if offset1 > 0, Matching.word4(text, third) == Matching.word4(text, third &- offset1) {
+                if offset1 > 0, isRepeat(third, offset1) {
                     at = third
                     source = at &- offset1
                     length = 4
@@ -89,6 +95,7 @@ final class ReferenceFastModel: ReferenceModel {
                     }
                     table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
                     length &+= Matching.length(text, at &+ length, source &+ length, end)
+                    reading.compare(source &- 1, length &+ 9)
                     list.append(at &- anchor, length, 1)
                     break
                 }
@@ -120,6 +127,7 @@ final class ReferenceFastModel: ReferenceModel {
                         length &+= 1
                     }
                     length &+= Matching.length(text, at &+ length, source &+ length, end)
+                    reading.compare(source &- 1, length &+ 9)
                     list.append(at &- anchor, length, offset1 &+ 3)
                     break
                 }
@@ -143,8 +151,9 @@ final class ReferenceFastModel: ReferenceModel {
             if at <= limit {
                 table[slot(text, current &+ 2, bits, bytes)] = UInt32(truncatingIfNeeded: current &+ 2 &+ shift)
                 table[slot(text, at &- 2, bits, bytes)] = UInt32(truncatingIfNeeded: at &- 2 &+ shift)
-                while at <= limit, offset2 > 0, Matching.word4(text, at) == Matching.word4(text, at &- offset2) {
+                while at <= limit, offset2 > 0, isRepeat(at, offset2) {
                     let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                    reading.compare(at &- offset2, more &+ 8)
                     swap(&offset1, &offset2)
                     table[slot(text, at, bits, bytes)] = UInt32(truncatingIfNeeded: at &+ shift)
                     list.append(0, more, 1)

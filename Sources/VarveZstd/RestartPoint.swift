@@ -15,6 +15,8 @@ struct RestartPoint: Equatable {
     var runUp = 0
     /// The match model's own state.
     var numbers: [Int] = []
+    /// Text before the run-up that is looked at up to the next point; nil if that is not known: all in reach.
+    var far: FarText?
     /// Table entries that the run-up gives wrongly.
     var entries = TableEntries()
 
@@ -30,18 +32,29 @@ struct RestartPoint: Equatable {
         for value in [exceptions - lastExceptions, usualBlocks, runUp, numbers.count] + numbers {
             PlanBytes.put(&bytes, value)
         }
+        bytes.append(far == nil ? 0 : 1)
+        far?.put(&bytes, before: mark.plain - runUp)
         PlanBytes.put(&bytes, entries.coded)
     }
 
-    /// Reads the next one of a frame.
-    init(_ input: inout PlanInput, after last: BlockMark, _ lastExceptions: Int) throws(ZstdError) {
+    /// Reads the next one of a frame, of version 4 or 5.
+    init(
+        _ input: inout PlanInput, version: UInt8, after last: BlockMark, _ lastExceptions: Int
+    ) throws(ZstdError) {
         mark = try BlockMark(&input, after: last)
         exceptions = lastExceptions + (try input.number())
         usualBlocks = try input.number()
         runUp = try input.number()
         try readNumbers(&input)
-        entries.coded = try input.block()
         try check()
+        if version > 4 {
+            switch try input.byte() {
+            case 0: break
+            case 1: far = try FarText(&input, before: mark.plain - runUp)
+            default: throw .planDamaged
+            }
+        }
+        entries.coded = try input.block()
     }
 
     /// Reads the next one as versions 2 and 3 have it.
@@ -89,7 +102,7 @@ struct FramePoints: Equatable {
         while !input.isAtEnd {
             switch try input.byte() {
             case 0:
-                let point = try RestartPoint(&input, after: last, restarts.last?.exceptions ?? 0)
+                let point = try RestartPoint(&input, version: version, after: last, restarts.last?.exceptions ?? 0)
                 restarts.append(point)
                 last = point.mark
             case 1:

@@ -8,12 +8,16 @@ protocol SlotReading {
     ///   - slot: Counted through all tables.
     ///   - place: Anything out of reach where the slot is empty.
     func read(_ slot: Int, for at: Int, _ place: Int, _ bytes: Int)
+    /// The search looks at that many bytes of text from `place` on.
+    func compare(_ place: Int, _ count: Int)
 }
 
 /// Nobody wants to know.
 struct Unwatched: SlotReading {
     @inline(__always)
     func read(_ slot: Int, for at: Int, _ place: Int, _ bytes: Int) {}
+    @inline(__always)
+    func compare(_ place: Int, _ count: Int) {}
 }
 
 /// Passes on what concerns slots that are watched.
@@ -25,22 +29,27 @@ struct Watched: SlotReading {
     func read(_ slot: Int, for at: Int, _ place: Int, _ bytes: Int) {
         if watch.pending[slot] != 0 { watch.found(slot, at, place, bytes, text) }
     }
+
+    @inline(__always)
+    func compare(_ place: Int, _ count: Int) {
+        if place < watch.farEnd { watch.touch(place, count) }
+    }
 }
 
-/// Finds out which table entries matter behind restart points.
+/// Finds out which table entries matter behind restart points, and which text before them.
 ///
 /// A short run-up leaves thousands of entries otherwise than the encoder has them, but hardly one of them ever makes a difference:
 /// most are overwritten before the text they point to comes up again. Two searches that differ in a slot decide the same as long
 /// as neither place in it is a match for the text at hand, and once the slot is written both have the same place there. So the
 /// encoder's search goes on and tells what it reads: an entry is needed if it, or the one that the run-up left instead, would be
-/// a match at the first read that one of them could be. A window behind the point all places before it are out of reach, and
-/// what was not needed by then never is.
+/// a match at the first read that one of them could be. At the next restart point everybody begins anew, and what was not needed
+/// by then never is.
 ///
 /// A match is taken for one if its first bytes are equal and it is within a window; what else a search asks for may make an
 /// entry needed that is not, never the other way.
 final class SlotWatch {
-    /// Points watched at the same time, at most.
-    static let openMax = 8
+    /// Points watched at the same time, at most: one, and the next one until it is clear whether it stays.
+    private static let openMax = 2
     /// Slots of all tables, at most: each point that is watched keeps four bytes for each.
     static let slotsMax = 1 << 19
 
@@ -52,6 +61,9 @@ final class SlotWatch {
     /// Those that are open, the oldest first, and the others.
     private var open: [Int] = []
     private var free: [Int]
+    /// Text before this is far: it is taken down which pieces of it are looked at.
+    private(set) var farEnd = 0
+    private var touched: [Bool]
 
     private final class Point {
         var position = 0
@@ -76,6 +88,8 @@ final class SlotWatch {
         pending.initialize(repeating: 0, count: slots)
         points = (0..<Self.openMax).map { _ in Point(slots: slots) }
         free = Array(points.indices)
+        // Far text is less than a window long, so that no two pieces of it have the same number here.
+        touched = Array(repeating: false, count: window / FarText.pieceBytes + 3)
     }
 
     deinit { pending.deallocate() }
@@ -83,8 +97,8 @@ final class SlotWatch {
     /// Whether a model can be watched.
     static func canWatch(_ model: any MatchModel) -> Bool { model.canBeWatched && model.slotCount <= slotsMax }
 
-    var isFull: Bool { free.isEmpty }
-    var isEmpty: Bool { open.isEmpty }
+    /// Points that are watched.
+    var count: Int { open.count }
 
     /// Watches a point from the block on that begins there.
     /// - Parameters:
@@ -104,17 +118,41 @@ final class SlotWatch {
         }
     }
 
-    /// Ends the watch over the oldest point.
-    /// - Parameter position: If given, only if what lies before the point is out of reach there.
-    /// - Returns: The entries that matter; nil if no watch ended.
-    func close(at position: Int? = nil) -> NeededEntries? {
-        guard let bit = open.first else { return nil }
-        let point = points[bit]
-        if let position, position < point.position + window { return nil }
-        open.removeFirst()
+    /// Takes down what text before `end` is looked at from now on.
+    /// - Returns: The pieces before the former end that were.
+    func beginStretch(farEnd end: Int) -> [Int] {
+        var pieces: [Int] = []
+        if farEnd > 0 {
+            let last = (farEnd - 1) / FarText.pieceBytes
+            for piece in max(last - touched.count + 1, 0)...last where touched[piece % touched.count] {
+                pieces.append(piece)
+                touched[piece % touched.count] = false
+            }
+        }
+        farEnd = end
+        return pieces
+    }
+
+    @inline(never)
+    fileprivate func touch(_ place: Int, _ count: Int) {
+        let first = max(place, farEnd - window) / FarText.pieceBytes
+        let last = min(place + count, farEnd - 1) / FarText.pieceBytes
+        var piece = max(first, 0)
+        while piece <= last {
+            touched[piece % touched.count] = true
+            piece += 1
+        }
+    }
+
+    /// The entries that mattered so far, of the point opened first or of the one opened last.
+    func needed(ofLast: Bool) -> NeededEntries? { (ofLast ? open.last : open.first).map { points[$0].needed } }
+
+    /// Ends the watch over one of the two.
+    func close(last: Bool) {
+        guard !open.isEmpty else { return }
+        let bit = last ? open.removeLast() : open.removeFirst()
         free.append(bit)
-        for slot in point.slots { pending[slot] &= ~(1 &<< UInt8(bit)) }
-        return point.needed
+        for slot in points[bit].slots { pending[slot] &= ~(1 &<< UInt8(bit)) }
     }
 
     @inline(never)
@@ -146,6 +184,7 @@ final class SlotWatch {
                 : Matching.word4(text, place) == Matching.word4(text, at)
         }
         if isMatch(place) {
+            if place < farEnd { touch(place, bytes) }
             point.needed.add(slot, point.position - place, model, text, at: point.position)
             return true
         }

@@ -81,8 +81,24 @@ struct TableEntries: Equatable {
     }
 
     /// Puts them into the tables of a model that ran up to `position`.
-    func apply(to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
+    /// - Parameter missing: Text that is not there. Entries with places in it are left empty: it is not looked at.
+    func apply(
+        to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>, without missing: [Range<Int>] = []
+    ) throws(ZstdError) {
+        func isMissing(_ place: Int) -> Bool {
+            var low = 0
+            var high = missing.count
+            while low < high {
+                let middle = (low + high) / 2
+                if missing[middle].upperBound > place { high = middle } else { low = middle + 1 }
+            }
+            return low < missing.count && missing[low].contains(place)
+        }
         func set(_ entry: Entry) throws(ZstdError) {
+            if entry.distance > 0, isMissing(position - entry.distance) {
+                guard model.set(Entry(slot: entry.slot, distance: 0), at: position, text) else { throw .planDamaged }
+                return
+            }
             guard model.set(entry, at: position, text) else { throw .planDamaged }
         }
         for entry in listed { try set(entry) }
@@ -99,6 +115,8 @@ struct TableEntries: Equatable {
             guard step > 0, distance >= Self.hashBytes, model.holds(distance, before: position) else {
                 throw .planDamaged
             }
+            // Without its text nobody knows the slot, and what the run-up left there was no match, or it would be listed.
+            if isMissing(position - distance) { continue }
             for kind in 0..<kinds where mask & 1 << kind != 0 {
                 try set(Entry(slot: model.slot(kind, at: position - distance, text), distance: distance))
             }

@@ -68,13 +68,12 @@ package struct ZstdRebuilder: Sendable {
     package var memoryBytes: Int { 4 * bytes.count + 256 * segments.count }
 
     /// Memory that a stream takes, in bytes, about.
-    package func streamBytes(restarting: Bool) -> Int {
+    package var streamBytes: Int {
         var longest = ZstdPlan.checksumMax
         for element in elements {
             if case .frame = element.content { longest = max(longest, element.plainCount) }
         }
-        let models = restarting ? 2 : 1
-        return parameters.map { models * $0.modelBytes + min(2 * $0.windowBytes, 2 * longest) }.max() ?? 0
+        return parameters.map { $0.modelBytes + min(2 * $0.windowBytes, 2 * longest) }.max() ?? 0
     }
 
     /// The first segment of which bytes lie at `start` of the file or behind.
@@ -98,7 +97,12 @@ package struct ZstdRebuilder: Sendable {
             // Without a run-up a job begins.
             let reach = min(point.runUp > 0 ? window : ReferenceModel.jobReach(window), point.mark.plain)
             ranges.append((start - point.runUp)..<start)
-            if point.runUp < reach { ranges.append((start - reach)..<(start - point.runUp)) }
+            if point.runUp < reach {
+                let (first, end) = (point.mark.plain - reach, point.mark.plain - point.runUp)
+                let far = point.far?.ranges(from: first, to: end)
+                let frame = start - point.mark.plain
+                ranges += (far ?? [first..<end]).map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
+            }
         }
         guard let last = segment(at: range.upperBound - 1) else { return ranges }
         var end = last.plain.upperBound
@@ -117,16 +121,15 @@ package struct ZstdRebuilder: Sendable {
     }
 
     /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.
-    /// - Parameter restarting: Whether the stream begins anew at each restart point that it comes to. So one that makes the whole
-    ///   file proves all points, and one that makes a part of it makes nothing that was not proven; this takes a sixth of the time
-    ///   or so.
-    package func stream(from start: Int, restarting: Bool) -> ZstdRebuildStream {
+    ///
+    /// At restart points that say which text before them is looked at, each stream begins anew. So whoever makes the whole file
+    /// proves all that others make of it.
+    package func stream(from start: Int) -> ZstdRebuildStream {
         guard let segment = segment(at: start) else {
-            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0, restarting)
+            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0)
         }
         return ZstdRebuildStream(
-            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound,
-            restarting)
+            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound)
     }
 }
 
@@ -140,12 +143,9 @@ package final class ZstdRebuildStream {
 
     private let rebuilder: ZstdRebuilder
     private let history = History()
-    private let isRestarting: Bool
     private var walk: FrameWalk?
-    /// For restarts on the way.
-    private var other: FrameWalk?
     private var element: Int
-    /// The restart point to begin at, before anything was made.
+    /// The restart point to begin at.
     private var point: Int?
     private var skipLeft: Int
     private var frame: Frame?
@@ -198,9 +198,8 @@ package final class ZstdRebuildStream {
         }
     }
 
-    fileprivate init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int, _ isRestarting: Bool) {
+    fileprivate init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int) {
         self.rebuilder = rebuilder
-        self.isRestarting = isRestarting
         self.element = element
         self.point = point
         skipLeft = count
@@ -250,7 +249,7 @@ package final class ZstdRebuildStream {
             let wire = content.points.wire(before: (point?.mark.compressed ?? 0) + skipLeft, behind: start)
             if point == nil, wire == nil {
                 started.wires = WireCursor(content.points.wires)
-                try begin(&started, set, header, content.points)
+                try begin(&started, set, header)
                 return lend(header[...])
             }
             skipLeft += point?.mark.compressed ?? 0
@@ -258,7 +257,7 @@ package final class ZstdRebuildStream {
                 try restart(&started, content, point, FrameHeader(header), plain)
                 try started.take(point, number: number, content, rebuilder.bytes)
             } else {
-                try begin(&started, set, header, content.points)
+                try begin(&started, set, header)
             }
             started.wires = WireCursor(content.points.wires, at: start)
             frame = nil
@@ -289,19 +288,14 @@ package final class ZstdRebuildStream {
     }
 
     /// Begins a frame at its beginning; its header is made.
-    private func begin(
-        _ started: inout Frame, _ set: ZstdParameters, _ header: [UInt8], _ points: FramePoints = FramePoints()
-    ) throws(ZstdError) {
+    private func begin(_ started: inout Frame, _ set: ZstdParameters, _ header: [UInt8]) throws(ZstdError) {
         let walk = walk(of: set)
         walk.begin(try FrameHeader(header))
-        history.begin(window: max(walk.model.windowBytes, runUpMax(points)))
+        history.begin(window: walk.model.windowBytes)
         started.made = header.count
         try started.advance()
         frame = started
     }
-
-    /// The longest run-up on the way.
-    private func runUpMax(_ points: FramePoints) -> Int { isRestarting ? points.restarts.map(\.runUp).max() ?? 0 : 0 }
 
     private func walk(of set: ZstdParameters) -> FrameWalk {
         if let walk, walk.parameters == set { return walk }
@@ -317,7 +311,7 @@ package final class ZstdRebuildStream {
         let walk = walk(of: rebuilder.parameters[content.parameters])
         let end = point.mark.plain
         let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
-        history.begin(window: max(walk.model.windowBytes, end - first, runUpMax(content.points)), at: first)
+        history.begin(window: max(walk.model.windowBytes, end - first), at: first)
         let room = history.room(end - first) - first
         func take(_ range: Range<Int>) throws {
             let start = started.plainStart + range.lowerBound
@@ -326,37 +320,25 @@ package final class ZstdRebuildStream {
                 UnsafeMutableRawBufferPointer(start: room + range.lowerBound, count: range.count))
         }
         try walk.runUp(header, history.text, to: point, taking: take)
-        // What only later blocks look at.
+        // What only later blocks look at. The rest of it is always the same, whoever restarts here.
+        let far = end - point.runUp
+        let ranges = point.far?.ranges(from: first, to: far)
+        var missing: [Range<Int>] = []
         var at = first
-        while at < end - point.runUp {
-            let next = min(at + ZstdTables.blockMax, end - point.runUp)
-            try take(at..<next)
-            at = next
+        for range in (ranges ?? [first..<far]) + [far..<far] {
+            if at < range.lowerBound {
+                (room + at).update(repeating: 0, count: range.lowerBound - at)
+                missing.append(at..<range.lowerBound)
+            }
+            at = range.lowerBound
+            while at < range.upperBound {
+                let next = min(at + ZstdTables.blockMax, range.upperBound)
+                try take(at..<next)
+                at = next
+            }
         }
         history.filled(end - first)
-        try walk.take(point, history.text)
-    }
-
-    /// Begins anew at a restart point that the frame in progress has come to.
-    private func restartAgain(_ now: inout Frame, _ walk: FrameWalk) throws -> FrameWalk {
-        let here = rebuilder.elements[element]
-        guard isRestarting, now.compressedCount != nil, case .frame(let content) = here.content,
-            now.restart < content.points.restarts.count
-        else { return walk }
-        let point = content.points.restarts[now.restart]
-        guard now.position >= point.mark.plain else { return walk }
-        guard now.position == point.mark.plain, now.made == point.mark.compressed else { throw ZstdError.planDamaged }
-        let set = rebuilder.parameters[content.parameters]
-        let header = content.header.map { Array(rebuilder.bytes[$0]) } ?? set.usualHeader(plainCount: here.plainCount)
-        guard let header else { throw ZstdError.planDamaged }
-        var next = other ?? FrameWalk(set)
-        if next.parameters != set { next = FrameWalk(set) }
-        try next.runUp(FrameHeader(header), history.text, to: point)
-        try next.take(point, history.text)
-        try now.take(point, number: now.restart, content, rebuilder.bytes)
-        other = walk
-        self.walk = next
-        return next
+        try walk.take(point, history.text, without: missing)
     }
 
     /// Lets the search go on to a wire point behind. Nothing of the blocks before it is made.
@@ -409,11 +391,29 @@ package final class ZstdRebuildStream {
         return UnsafeRawBufferPointer(rebasing: kept[..<bytes.count])
     }
 
+    /// Whether the frame has come to a restart point at which it is to begin anew; passes over others.
+    private func isAtRestart(_ now: inout Frame) throws(ZstdError) -> Bool {
+        guard now.compressedCount != nil, case .frame(let content) = rebuilder.elements[element].content else {
+            return false
+        }
+        let points = content.points.restarts
+        while now.restart < points.count, points[now.restart].mark.plain <= now.position {
+            let point = points[now.restart]
+            guard now.position == point.mark.plain, now.made == point.mark.compressed else { throw .planDamaged }
+            if point.far != nil { return true }
+            now.restart += 1
+        }
+        return false
+    }
+
     private func block(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
-        guard var now = frame, var walk else { throw ZstdError.planDamaged }
+        guard var now = frame, let walk else { throw ZstdError.planDamaged }
         frame = nil  // so that it is not copied while it is changed
         let total = now.plainCount
-        if !now.isDone { walk = try restartAgain(&now, walk) }
+        if !now.isDone, try isAtRestart(&now) {
+            point = now.restart
+            return lend([])
+        }
         if now.isDone {
             let checksum = now.checksum.map { rebuilder.bytes[$0] } ?? now.hash.bytes[...]
             guard now.position == total, now.next == nil else { throw ZstdError.planDamaged }

@@ -17,11 +17,11 @@ func takeApart(_ file: [UInt8], _ random: inout Seeded) {
         return
     }
     let plan = pass.plan()
-    let made = try? rebuilt(plan: plan, plain: plain, restarting: .random(using: &random))
+    let made = try? rebuilt(plan: plan, plain: plain)
     precondition(made == file, "not the same: \(parameters.name)")
     for _ in 0..<2 {
         let start = Int.random(in: 0...file.count, using: &random)
-        let rest = try? rebuilt(plan: plan, plain: plain, from: start, restarting: .random(using: &random))
+        let rest = try? rebuilt(plan: plan, plain: plain, from: start)
         precondition(rest == Array(file[start...]), "not the same from \(start) on: \(parameters.name)")
     }
 }
@@ -44,7 +44,7 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
         rebuilder.compressedCount <= 4 << 20
     else { return }
     let plain = fuzzText(rebuilder.plainCount, &random)
-    if let made = try? rebuilt(plan: plan, plain: plain, restarting: .random(using: &random)) {
+    if let made = try? rebuilt(plan: plan, plain: plain) {
         precondition(made.count == rebuilder.compressedCount, "another size than announced")
     }
     for segment in rebuilder.segments.dropFirst().prefix(3) {
@@ -54,7 +54,8 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
     for _ in 0..<3 {
         let start = Int.random(in: 0...rebuilder.compressedCount, using: &random)
         _ = try? rebuilt(plan: plan, plain: plain, from: start)
-        _ = rebuilder.text(for: start..<min(start + 1000, rebuilder.compressedCount))
+        _ = rebuilder.text(
+            for: start..<min(start + 1000, rebuilder.compressedCount))
     }
 }
 

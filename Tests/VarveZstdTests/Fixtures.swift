@@ -60,9 +60,9 @@ func decoded(_ file: [UInt8]) throws -> [UInt8] {
     return plain
 }
 
-/// The bytes from `start` on, made again; if `restarting`, anew from each restart point.
-func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0, restarting: Bool = false) throws -> [UInt8] {
-    let stream = try ZstdRebuilder(plan: plan).stream(from: start, restarting: restarting)
+/// The bytes from `start` on, made again.
+func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0) throws -> [UInt8] {
+    let stream = try ZstdRebuilder(plan: plan).stream(from: start)
     var all: [UInt8] = []
     while let piece = try stream.next(plain: { range, room in
         guard range.upperBound <= plain.count else { throw ZstdError("asked-for-more") }

@@ -29,7 +29,7 @@ struct PointTests {
     private func part(
         _ rebuilder: ZstdRebuilder, _ range: Range<Int>, _ plain: [UInt8]
     ) throws -> (bytes: [UInt8], asked: [Range<Int>]) {
-        let stream = rebuilder.stream(from: range.lowerBound, restarting: false)
+        let stream = rebuilder.stream(from: range.lowerBound)
         var bytes: [UInt8] = []
         var asked: [Range<Int>] = []
         while bytes.count < range.count,
@@ -75,7 +75,8 @@ struct PointTests {
         #expect(!others.isEmpty)
         let rebuilder = try ZstdRebuilder(plan: plan)
         for start in stride(from: 1, to: file.count - 500, by: file.count / 20) {
-            #expect(try part(rebuilder, start..<(start + 500), plain).bytes == Array(file[start..<(start + 500)]))
+            let bytes = try part(rebuilder, start..<(start + 500), plain).bytes
+            #expect(bytes == Array(file[start..<(start + 500)]))
         }
     }
 
@@ -97,6 +98,7 @@ struct PointTests {
         var writer = PointWriter()
         for settling in settlings { writer.note(settling) }
         writer.putWire(at: mark)
+        writer.end()
         let plan = try replaced(plan(file, parameters, spacing: 1 << 40), writer.bytes)
         let made = try? rebuilt(plan: plan, plain: plain)
         #expect(change == 0 ? isEqual(made, file) : made == nil)
@@ -177,20 +179,22 @@ struct PointTests {
         #expect(points.count >= 4)
         #expect(needed > 100 * points.count)
         #expect(needed < all * 3 / 4)
+        #expect(points.allSatisfy { $0.runUp == 0 || $0.far?.pieces.isEmpty == false })
         // From each point on, to the end: what was left out is not missed.
+        #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
         for point in points {
             let start = point.mark.compressed
             #expect(try isEqual(rebuilt(plan: plan, plain: plain, from: start), Array(file[start...])), "\(start)")
         }
     }
 
-    @Test("whoever makes a file with all restarts finds points without their entries", arguments: wide)
-    func missingEntries(parameters: ZstdParameters) throws {
+    @Test("whoever makes a file whole finds points without their entries or their text", arguments: wide)
+    func missingParts(parameters: ZstdParameters) throws {
         let (_, plain) = repetitiveFile(2_100_000, seed: 16)
         let file = try modelFile(plain, parameters)
         let plan = try plan(file, parameters, spacing: 400_000)
         let points = try points(plan)
-        for change in [false, true] {
+        for change in 0..<3 {
             var writer = PointWriter()
             var wires = points.wires[...]
             func putWires(before place: Int) {
@@ -202,15 +206,40 @@ struct PointTests {
             }
             for var point in points.restarts {
                 putWires(before: point.mark.plain)
-                if change { point.entries = TableEntries(NeededEntries(), kinds: 1) }
+                if change == 1 { point.entries = TableEntries(NeededEntries(), kinds: 1) }
+                if change == 2 { point.far?.pieces = [] }
                 writer.put(point)
             }
             putWires(before: .max)
+            writer.end()
             let plan = try replaced(plan, writer.bytes)
-            #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
-            let made = try? rebuilt(plan: plan, plain: plain, restarting: true)
-            #expect(change ? !isEqual(made, file) : isEqual(made, file))
+            let made = try? rebuilt(plan: plan, plain: plain)
+            #expect(change > 0 ? !isEqual(made, file) : isEqual(made, file), "\(change)")
         }
+    }
+
+    @Test("text before a point is asked for as far as it is looked at")
+    func farText() throws {
+        // Bytes that repeat only what is next to them, others that have nothing to do with them, and a stretch of the former.
+        let parameters = Self.wide[1]
+        var random = Seeded(state: 17)
+        var plain: [UInt8] = []
+        while plain.count < 700_000 {
+            plain += (0..<60).map { _ in UInt8.random(in: 128...255, using: &random) }
+            plain += plain.suffix(12)
+        }
+        let copied = 500_000..<510_000
+        plain += repetitiveFile(700_000, seed: 18).plain + plain[copied]
+        let file = try modelFile(plain, parameters)
+        let plan = try plan(file, parameters, spacing: 1_300_000)
+        let point = try #require(points(plan).restarts.first)
+        let rebuilder = try ZstdRebuilder(plan: plan)
+        let start = file.count - 10
+        let far = try part(rebuilder, start..<file.count, plain).asked.filter {
+            $0.upperBound <= point.mark.plain - point.runUp
+        }
+        #expect(far.contains { $0.overlaps(copied) })
+        #expect(far.reduce(0) { $0 + $1.count } < 400_000)
     }
 
     /// How each block before a wire point was written.
@@ -227,35 +256,47 @@ struct PointTests {
     func dearPoints() throws {
         func point(_ plain: Int) -> RestartPoint {
             var point = RestartPoint()
-            point.mark.plain = plain
+            point.mark.plain = plain << 16
             point.mark.compressed = plain / 2
             point.exceptions = plain / 10
+            point.far = FarText()
             return point
         }
         var writer = PointWriter()
-        writer.note(.stored)
-        writer.put(point(100), isDecided: false)
-        writer.note(.proposed)
-        writer.note(.stored)
-        writer.putWire(at: point(200).mark)
-        writer.put(point(300), isDecided: false)
-        writer.put(point(400))
-        #expect(writer.bytes.isEmpty && writer.undecided?.mark.plain == 100)
-        writer.decide(nil)
-        #expect(writer.undecided?.mark.plain == 300)
         var needed = NeededEntries()
         needed.clear(7)
         let entries = TableEntries(needed, kinds: 2)
-        writer.decide(entries)
-        #expect(writer.undecided == nil && writer.restarts == 2)
+        writer.note(.stored)
+        writer.put(point(50), isDecided: false)
+        writer.touch([1, 3])
+        #expect(writer.undecided?.mark.plain == 50 << 16)
+        writer.decide(isKept: true)
+        #expect(writer.bytes.isEmpty && writer.restart.mark.plain == 50 << 16)
+        writer.put(point(100), isDecided: false)
+        #expect(writer.restart.mark.plain == 50 << 16)
+        writer.touch([2, 3])
+        writer.note(.proposed)
+        writer.note(.stored)
+        writer.putWire(at: point(200).mark)
+        writer.decide(isKept: false)
+        #expect(writer.bytes.isEmpty && writer.undecided == nil)
+        writer.put(point(300), isDecided: false)
+        writer.complete(entries)
+        writer.decide(isKept: true)
+        #expect(writer.restarts == 1)
+        writer.put(point(400))
+        writer.end()
+        #expect(writer.undecided == nil && writer.restarts == 3)
         var input = PlanInput(bytes: writer.bytes, range: writer.bytes.indices)
         let points = try FramePoints(&input, version: ZstdPlan.version)
-        #expect(points.restarts.map(\.mark.plain) == [300, 400])
-        #expect(points.restarts.map(\.exceptions) == [30, 40])
+        #expect(points.restarts.map { $0.mark.plain >> 16 } == [50, 300, 400])
+        #expect(points.restarts.map(\.exceptions) == [5, 30, 40])
+        // What is looked at behind a point that is none any more is looked at behind the one before.
+        #expect(points.restarts.map(\.far?.pieces) == [[1, 2, 3], [], []])
         #expect(points.restarts[0].entries == entries)
-        #expect(points.wires.map(\.mark.plain) == [100, 200])
-        #expect(points.wires.map(\.start) == [0, 100])
-        #expect(points.wires.map { $0.unusual.map(\.block) } == [[0], [1]])
+        #expect(points.wires.map { $0.mark.plain >> 16 } == [100, 200])
+        #expect(points.wires.map { $0.start >> 16 } == [50, 100])
+        #expect(points.wires.map { $0.unusual.map(\.block) } == [[], [1]])
     }
 
     @Test("table entries are put where they were", arguments: ZstdAnalyzerTests.models)
@@ -289,11 +330,11 @@ struct PointTests {
         }
     }
 
-    @Test("plans of version 3 are read")
-    func thirdVersion() throws {
+    @Test("plans of versions 3 and 4 are read", arguments: [3, 4])
+    func formerVersions(version: UInt8) throws {
         let file = try Fixtures.bytes("klauspost-v1.17.11.zst")
-        let plan = try Fixtures.bytes("klauspost-v1.17.11.plan3")
-        #expect(plan[3] == 3)
+        let plan = try Fixtures.bytes("klauspost-v1.17.11.plan\(version)")
+        #expect(plan[3] == version)
         let plain = try decoded(file)
         #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
         let segments = try ZstdRebuilder(plan: plan).segments

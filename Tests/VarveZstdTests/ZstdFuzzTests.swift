@@ -62,7 +62,7 @@ struct ZstdFuzzTests {
             takenApart += 1
             let plan = pass.plan()
             for start in [0, Int.random(in: 0...file.count, using: &random)] {
-                let made = try? rebuilt(plan: plan, plain: plain, from: start, restarting: .random(using: &random))
+                let made = try? rebuilt(plan: plan, plain: plain, from: start)
                 #expect(
                     isEqual(made, Array(file[start...])),
                     "ZSTD_FUZZ_SEED=\(Self.seed), round \(round), from \(start), \(parameters.name)")
@@ -89,7 +89,7 @@ struct ZstdFuzzTests {
                 for _ in 0..<(parameters.isSlow ? 1 : 6) {
                     // Sealed again, so that the damage gets past the checksum.
                     let damaged = ZstdPlan.seal(mutate(Array(plan[8...]), &random))
-                    do { _ = try rebuilt(plan: damaged, plain: plain, restarting: true) } catch { refused += 1 }
+                    do { _ = try rebuilt(plan: damaged, plain: plain) } catch { refused += 1 }
                     guard let rebuilder = try? ZstdRebuilder(plan: damaged) else { continue }
                     let starts = rebuilder.segments.dropFirst().prefix(3).map(\.compressed.lowerBound)
                     let start = Int.random(in: 0...rebuilder.compressedCount, using: &random)
