@@ -28,7 +28,7 @@ struct PointPlacement {
     private static let worth = 50
     private static let worthOfStretch = 80
     private static let worthAtMost = 5
-    private static let worthAtMostInJobs = 30
+    private static let worthAtMostInJobs = 12
     /// A point that would have cost more is tried again after this, or a quarter of the stretch if that is more.
     private static let retryMin = 2 << 20
     private static let wireSpacing = 1 << 20
