@@ -10,9 +10,8 @@ import VarveZstd
 
 /// A zstd file, made again by its plan out of the plain bytes that its chunks give.
 ///
-/// A frame is made from its beginning or from one of its restart points, which lie a window apart. What comes after follows
-/// without another run-up, so that one core makes a whole blob in one go. Several make it in *lanes*: stretches that are long
-/// enough for the run-ups to cost little, each made from its beginning to its end, side by side.
+/// A frame is made from its beginning or from one of its restart points, some mebibytes apart. Several cores make it in *lanes*:
+/// stretches that are long enough for the run-ups to cost little, each made from its beginning to its end, side by side.
 ///
 /// The models and the window of text, some tens of megabytes, belong to whoever makes a lane; they are made at the first piece,
 /// and BlobStream lets only so many be there at once.
@@ -92,12 +91,9 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
 
     private func lane(of range: Range<UInt64>) -> ZstdLane {
         let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.pieceBytes)))
-        let text = rebuilder.text(for: wanted).map {
-            UInt64($0.lowerBound)..<UInt64($0.upperBound)
-        }
+        let text = rebuilder.text(for: wanted).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
         return ZstdLane(
-            PlainReader(core: core, loaded), PlainAhead(core: core, loaded, text),
-            rebuilder, range, digest)
+            PlainReader(core: core, loaded), PlainAhead(core: core, loaded, text), rebuilder, range, digest)
     }
 
     /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.

@@ -141,12 +141,21 @@ final class PointFinder {
         writer.touch(watch.beginStretch(farEnd: end))
         let kinds = walk.model.slotKinds
         if let point = writer.undecided, let needed = watch.needed(ofLast: true) {
-            let isKept = TableEntries(needed, kinds: kinds).coded.count <= budget(point.mark, walk)
-            if isKept, watch.count > 1 { writer.complete(entriesBefore) }
-            if watch.count > 1 || !isKept { watch.close(last: !isKept) }
-            writer.decide(isKept: isKept)
+            let entries = TableEntries(needed, kinds: kinds)
+            if entries.coded.count <= budget(point.mark, walk) {
+                if watch.count > 1 {
+                    writer.complete(entriesBefore)
+                    watch.close(last: false)
+                }
+                writer.decide(isKept: true)
+                entriesBefore = entries
+            } else {
+                watch.close(last: true)
+                writer.decide(isKept: false)
+                // The one before is to go on to the next one.
+                if let needed = watch.needed(ofLast: false) { entriesBefore = TableEntries(needed, kinds: kinds) }
+            }
         }
-        if let needed = watch.needed(ofLast: false) { entriesBefore = TableEntries(needed, kinds: kinds) }
         guard isLast else { return }
         if watch.count > 0 { writer.complete(entriesBefore) }
         watch.close(last: false)

@@ -130,6 +130,18 @@ struct PointTests {
         return ZstdPlan.seal(body)
     }
 
+    /// Lets a model go over text that is written as it proposes.
+    private func run(_ model: any MatchModel, _ text: UnsafePointer<UInt8>, from start: Int, to end: Int) {
+        let list = SequenceList()
+        var at = start
+        while at < end {
+            let next = min(at + model.blockBytes(at: at), end)
+            model.propose(text, from: at, to: next, into: list)
+            model.settle(recent: (0, 0, 0), isCompressed: true, asProposed: true)
+            at = next
+        }
+    }
+
     /// With windows of many blocks, so that run-ups leave much otherwise.
     private static let wide = [
         ZstdParameters(.klauspost(level: 1, era: 3, windowLog: 20)),
@@ -156,19 +168,14 @@ struct PointTests {
         let points = try points(plan).restarts
         let header = try FrameHeader(Array(file.prefix(18)))
         let (model, _) = parameters.makeModels()
-        let list = SequenceList()
         var all = 0
         try plain.withUnsafeBufferPointer { buffer in
             let text = try #require(buffer.baseAddress)
             model.begin(header)
             var at = 0
             for point in points where point.runUp > 0 {
-                while at < point.mark.plain {
-                    let next = at + model.blockBytes(at: at)
-                    model.propose(text, from: at, to: next, into: list)
-                    model.settle(recent: (0, 0, 0), isCompressed: true, asProposed: true)
-                    at = next
-                }
+                run(model, text, from: at, to: point.mark.plain)
+                at = point.mark.plain
                 let other = FrameWalk(parameters)
                 try other.runUp(header, text, to: point)
                 let entries = try #require(other.model.entries(unlike: model, at: at, most: .max))
@@ -305,18 +312,11 @@ struct PointTests {
         let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
         let (one, _) = parameters.makeModels()
         let (two, _) = parameters.makeModels()
-        let list = SequenceList()
         let end = 262_144
         try plain.withUnsafeBufferPointer { buffer in
             let text = try #require(buffer.baseAddress)
             one.begin(header)
-            var at = 0
-            while at < end {
-                let next = min(at + one.blockBytes(at: at), end)
-                one.propose(text, from: at, to: next, into: list)
-                one.settle(recent: (1, 4, 8), isCompressed: true, asProposed: true)
-                at = next
-            }
+            run(one, text, from: 0, to: end)
             two.begin(header)
             two.beginRunUp(at: end)
             two.endRunUp(at: end)
