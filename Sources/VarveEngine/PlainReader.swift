@@ -125,34 +125,36 @@ struct PlainReader {
             throw VarveError(.corrupted, "a stream of blob \(digest) has no byte \(position)")
         }
         let reader = try core.packs.reader(place.pack)
-        let (first, firstEntry) = try reader.frame(holding: place.firstOrdinal)
-        var index = first
-        var entry = firstEntry
-        var frame: DecodedFrame?
-        var start = entry.rawAddress
-        let inFrame = Int(place.firstOrdinal - entry.firstOrdinal)
-        if inFrame > 0 {
-            // The run begins inside a frame: its table says where.
-            let decoded = try self.frame(index, of: reader, &whole)
-            guard inFrame < decoded.table.count else {
-                throw VarveError(.corrupted, "pack \(reader.id.hex) has no chunk \(place.firstOrdinal)")
-            }
-            start += UInt64(decoded.table.range(inFrame).lowerBound)
-            frame = decoded
+        let start: UInt64
+        if let known = cursor.runAddress {
+            start = known
+        } else {
+            start = try address(of: place, in: reader, &whole)
+            cursor.runAddress = start
         }
         let address = start + place.offsetInRun
-        if !entry.rawAddresses.contains(address) {
-            guard let found = reader.directory.frame(holdingRawAddress: address), let other = reader.entry(found) else {
-                throw VarveError(.corrupted, "pack \(reader.id.hex) has no raw address \(address)")
-            }
-            (index, entry) = (found, other)
-            frame = nil
+        guard let index = reader.directory.frame(holdingRawAddress: address), let entry = reader.entry(index) else {
+            throw VarveError(.corrupted, "pack \(reader.id.hex) has no raw address \(address)")
         }
-        let decoded: DecodedFrame
-        if let frame { decoded = frame } else { decoded = try self.frame(index, of: reader, &whole) }
-        guard cursor.put(decoded, at: place, address: address, entry: entry) else {
+        guard cursor.put(try frame(index, of: reader, &whole), at: place, address: address, entry: entry) else {
             throw VarveError(.corrupted, "frame \(index) of pack \(reader.id.hex) differs from the pack's directory")
         }
+    }
+
+    /// The raw address at which the run begins that has the place.
+    private func address(
+        of place: StreamCursor.Place, in reader: PackReader, _ whole: inout WholeDigest?
+    ) throws(VarveError) -> UInt64 {
+        let (index, entry) = try reader.frame(holding: place.firstOrdinal)
+        let inFrame = Int(place.firstOrdinal - entry.firstOrdinal)
+        if inFrame == 0 { return entry.rawAddress }
+        // The run begins inside a frame: its table says where. Its chunks are not wanted if the place lies behind.
+        let isBehind = entry.rawAddress + place.offsetInRun >= entry.rawAddresses.upperBound
+        let table = isBehind ? try reader.table(index) : try frame(index, of: reader, &whole).table
+        guard inFrame < table.count else {
+            throw VarveError(.corrupted, "pack \(reader.id.hex) has no chunk \(place.firstOrdinal)")
+        }
+        return entry.rawAddress + UInt64(table.range(inFrame).lowerBound)
     }
 
     private func frame(

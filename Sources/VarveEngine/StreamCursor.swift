@@ -23,6 +23,7 @@ struct StreamCursor {
     private let runs: [RecipeRun]
     private let packs: [UInt32]
     private var runIndex = 0
+    private var knownRun: (index: Int, address: UInt64)?
     private var frame: DecodedFrame?
     /// The part of the stream that lies in `frame`, and where in the frame it begins.
     private var covered: Range<UInt64> = 0..<0
@@ -65,6 +66,12 @@ struct StreamCursor {
         return Place(
             pack: packs[Int(run.pack)], firstOrdinal: run.firstOrdinal, offsetInRun: position - run.streamOffset,
             left: run.streamRange.upperBound - position, position: position)
+    }
+
+    /// The raw address of the pack at which the run found last begins, if anybody said so.
+    var runAddress: UInt64? {
+        get { knownRun.flatMap { $0.index == runIndex ? $0.address : nil } }
+        set { knownRun = newValue.map { (runIndex, $0) } }
     }
 
     /// Puts a frame under the cursor: the byte `place.position` of the stream lies at `address` of the pack's raw bytes.

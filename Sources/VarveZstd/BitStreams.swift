@@ -44,6 +44,17 @@ struct BackwardBits {
         return UInt32(truncatingIfNeeded: word &>> UInt64(shift) & (1 &<< UInt64(count) &- 1))
     }
 
+    /// Bits that must be left for `word`.
+    static let wordBits = 64
+
+    /// The bits that come next, the first one highest: 57 of them at least, what is below is anything. `wordBits` must be left.
+    @inline(__always)
+    func word() -> UInt64 {
+        let end = (left &+ 7) &>> 3
+        let word = UnsafeRawPointer(base + end - 8).loadUnaligned(as: UInt64.self).littleEndian
+        return word &<< UInt64(end &* 8 &- left)
+    }
+
     @inline(__always)
     mutating func skip(_ count: Int) { left &-= count }
 

@@ -11,7 +11,7 @@ struct Sequence: Equatable {
 }
 
 /// A list of sequences in memory that is allocated once: as many as a block can hold.
-final class SequenceList {
+final class SequenceList: Equatable {
     static let capacity = ZstdTables.blockMax / 3 + 2
 
     let base: UnsafeMutablePointer<Sequence>
@@ -30,6 +30,17 @@ final class SequenceList {
             literals: UInt32(truncatingIfNeeded: literals), length: UInt32(truncatingIfNeeded: length),
             offset: UInt32(truncatingIfNeeded: offset))
         count &+= 1
+    }
+
+    static func == (one: SequenceList, other: SequenceList) -> Bool {
+        guard one.count == other.count else { return false }
+        var differences: UInt32 = 0
+        for index in 0..<one.count {
+            let (each, wanted) = (one.base[index], other.base[index])
+            differences |=
+                (each.literals ^ wanted.literals) | (each.length ^ wanted.length) | (each.offset ^ wanted.offset)
+        }
+        return differences == 0
     }
 
     /// Whether the sequences are sound: lengths of matches, offsets, and no more text than the block has.
@@ -130,6 +141,23 @@ final class WireState {
         return isSound
     }
 
+    /// Takes what a block with that layout brings.
+    /// - Returns: Whether it makes sense.
+    func take(_ layout: BlockLayout, hasSequences: Bool) -> Bool {
+        if layout.literalKind == .compressed {
+            guard layout.tree.withUnsafeBufferPointer({ takeTree($0) }) == layout.tree.count else { return false }
+        }
+        // Without sequences a block has no tables.
+        for kind in 0..<3 where hasSequences {
+            let bytes = layout.tables[kind]
+            let taken = bytes.withUnsafeBufferPointer {
+                takeTable(kind, mode: layout.modes >> UInt8(6 - 2 * kind) & 3, $0)
+            }
+            guard taken == bytes.count else { return false }
+        }
+        return true
+    }
+
     /// Takes a new Huffman code.
     /// - Returns: The bytes of its description; nil if it is damaged.
     func takeTree(_ bytes: UnsafeBufferPointer<UInt8>) -> Int? {
@@ -166,9 +194,21 @@ final class WireState {
         }
     }
 
+    /// Goes over sequences that were written.
+    func follow(_ sequences: SequenceList) {
+        var last = recent
+        for index in 0..<sequences.count {
+            let each = sequences.base[index]
+            _ = Self.distance(each.offset, hasLiterals: each.literals > 0, &last)
+        }
+        recent = last
+    }
+
     /// The distance that an offset value stands for, and the distances used last after it. 0 if there is none.
     @inline(__always)
-    func distance(_ value: UInt32, hasLiterals: Bool) -> UInt32 {
+    static func distance(
+        _ value: UInt32, hasLiterals: Bool, _ recent: inout (UInt32, UInt32, UInt32)
+    ) -> UInt32 {
         if value > 3 {
             recent = (value &- 3, recent.0, recent.1)
             return value &- 3

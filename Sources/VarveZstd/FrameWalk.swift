@@ -143,10 +143,7 @@ final class FrameWalk {
             guard writer.write(given, isLast: isLast, plain, count, sequences) else { throw .planDamaged }
             return Outcome(layout: given, sequences: sequences)
         }
-        let layout = entropy.layout(
-            BlockFacts(
-                plain: plain, plainCount: count, literals: writer.literals, literalCount: writer.literalCount,
-                sequences: sequences, wire: writer.state))
+        let layout = entropy.layout(facts(plain, count, sequences))
         let list = layout.dropsSequences ? nothing : sequences
         if layout.kind != .compressed {
             guard writer.write(layout, isLast: isLast, plain, count, list) else { throw .planDamaged }
@@ -173,12 +170,7 @@ final class FrameWalk {
     private func settle(_ outcome: Outcome) {
         entropy.settle(outcome.layout, wasTooLarge: outcome.wasTooLarge)
         let isCompressed = outcome.layout.kind == .compressed
-        if isCompressed {
-            for index in 0..<outcome.sequences.count {
-                let each = outcome.sequences.base[index]
-                _ = writer.state.distance(each.offset, hasLiterals: each.literals > 0)
-            }
-        }
+        if isCompressed { writer.state.follow(outcome.sequences) }
         let recent = writer.state.recent
         let asProposed = outcome.sequences === proposal
         settling = !isCompressed ? .stored : asProposed ? .proposed : .other(recent.0, recent.1, recent.2)
@@ -198,6 +190,10 @@ final class FrameWalk {
     ) throws(ZstdError) -> BlockException {
         propose(text, start, end)
         let mark = writer.state.mark()
+        if kind == .compressed {
+            if isAsProposed(text, start, end, wanted.count, decoded) { return .proposed }
+            writer.state.restore(mark)
+        }
         if try takes(text, start, end, proposal, nil, isLast, wanted) { return .proposed }
         writer.state.restore(mark)
         guard kind == .compressed else {
@@ -219,6 +215,28 @@ final class FrameWalk {
         let content = Array(wanted[3...])
         try takeVerbatim(content, end - start, isLast)
         return .verbatim(content)
+    }
+
+    /// Whether the block read is the one that the models give, known without writing it: what was decoded says all, and writing
+    /// takes as long as decoding does. If so, it counts as written.
+    private func isAsProposed(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ wanted: Int, _ decoded: BlockReader
+    ) -> Bool {
+        guard decoded.isCanonical, proposal == decoded.sequences else { return false }
+        let plain = text + start
+        writer.gather(plain, end - start, proposal)
+        let layout = entropy.layout(facts(plain, end - start, proposal))
+        guard layout == decoded.layout, !entropy.isTooLarge(wanted - 3, plainCount: end - start),
+            writer.state.take(layout, hasSequences: proposal.count > 0)
+        else { return false }
+        settle(Outcome(layout: layout, sequences: proposal))
+        return true
+    }
+
+    private func facts(_ plain: UnsafePointer<UInt8>, _ count: Int, _ sequences: SequenceList) -> BlockFacts {
+        BlockFacts(
+            plain: plain, plainCount: count, literals: writer.literals, literalCount: writer.literalCount,
+            sequences: sequences, wire: writer.state)
     }
 
     /// Whether these sequences and that layout give the bytes wanted; if so, they are what was written.

@@ -1,6 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
+/// What a state of a table stands for: its symbol, the bits that come with it, and the first of the states that these choose from.
+struct FseStep {
+    private let word: UInt32
+
+    init(symbol: Int, bits: Int, next: Int) {
+        word = UInt32(truncatingIfNeeded: symbol | bits << 8 | next << 16)
+    }
+
+    @inline(__always)
+    var symbol: Int { Int(word & 0xff) }
+    @inline(__always)
+    var bits: Int { Int(word &>> 8 & 0xff) }
+    @inline(__always)
+    var next: Int { Int(word &>> 16) }
+}
+
 /// A finite state entropy table, for both directions: the distribution decides everything.
 final class FseTable {
     static let symbolsMax = 64
@@ -11,10 +27,10 @@ final class FseTable {
     /// A table of one symbol that costs no bits.
     private(set) var isSingle = false
     let norm: UnsafeMutablePointer<Int16>
-    // Decoding: what each state stands for.
-    let symbol: UnsafeMutablePointer<UInt8>
-    let bits: UnsafeMutablePointer<UInt8>
-    let next: UnsafeMutablePointer<UInt16>
+    /// What each state stands for.
+    private let symbol: UnsafeMutablePointer<UInt8>
+    /// Decoding: the same, and how it goes on.
+    let steps: UnsafeMutablePointer<FseStep>
     // Encoding: how each symbol moves the state.
     let deltaBits: UnsafeMutablePointer<UInt32>
     let deltaState: UnsafeMutablePointer<Int32>
@@ -25,10 +41,8 @@ final class FseTable {
         norm.initialize(repeating: 0, count: Self.symbolsMax)
         symbol = .allocate(capacity: Self.sizeMax)
         symbol.initialize(repeating: 0, count: Self.sizeMax)
-        bits = .allocate(capacity: Self.sizeMax)
-        bits.initialize(repeating: 0, count: Self.sizeMax)
-        next = .allocate(capacity: Self.sizeMax)
-        next.initialize(repeating: 0, count: Self.sizeMax)
+        steps = .allocate(capacity: Self.sizeMax)
+        steps.initialize(repeating: FseStep(symbol: 0, bits: 0, next: 0), count: Self.sizeMax)
         deltaBits = .allocate(capacity: Self.symbolsMax)
         deltaBits.initialize(repeating: 0, count: Self.symbolsMax)
         deltaState = .allocate(capacity: Self.symbolsMax)
@@ -45,8 +59,7 @@ final class FseTable {
     deinit {
         norm.deallocate()
         symbol.deallocate()
-        bits.deallocate()
-        next.deallocate()
+        steps.deallocate()
         deltaBits.deallocate()
         deltaState.deallocate()
         states.deallocate()
@@ -58,8 +71,7 @@ final class FseTable {
         isSingle = true
         symbolCount = Int(value) + 1
         symbol[0] = value
-        bits[0] = 0
-        next[0] = 0
+        steps[0] = FseStep(symbol: Int(value), bits: 0, next: 0)
         states[0] = 0
         for index in 0..<Self.symbolsMax {
             deltaBits[index] = 0
@@ -110,8 +122,7 @@ final class FseTable {
             let count = counts[value]
             counts[value] += 1
             let width = log - count.highBit
-            bits[state] = UInt8(width)
-            next[state] = UInt16(truncatingIfNeeded: count << width - size)
+            steps[state] = FseStep(symbol: value, bits: width, next: count << width - size)
         }
     }
 

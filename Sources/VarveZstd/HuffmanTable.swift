@@ -121,13 +121,13 @@ final class HuffmanTable {
         guard bits.left >= 0 else { return nil }
         var weights: [UInt8] = []
         while weights.count < 255 {
-            weights.append(table.symbol[states.0])
-            let width = Int(table.bits[states.0])
+            weights.append(UInt8(table.steps[states.0].symbol))
+            let width = table.steps[states.0].bits
             if bits.left < width {
-                weights.append(table.symbol[states.1])
+                weights.append(UInt8(table.steps[states.1].symbol))
                 return weights.count <= 255 ? weights : nil
             }
-            let next = Int(table.next[states.0]) + Int(bits.take(width))
+            let next = table.steps[states.0].next + Int(bits.take(width))
             states = (states.1, next)
         }
         return nil

@@ -33,6 +33,7 @@ final class KlauspostDoubleModel: KlauspostModel {
     ) {
         let long = long.entries
         let short = short.entries
+        let shortTable = 1 &<< Int(Self.longBits)
         let shift = shift
         let window = windowBytes
         let floor = floor
@@ -51,8 +52,8 @@ final class KlauspostDoubleModel: KlauspostModel {
                 let shortSlot = Matching.hash5(word, Self.shortBits)
                 let longEntry = long[longSlot]
                 let shortEntry = short[shortSlot]
-                reading.read(longSlot, for: at, Int(longEntry &>> 32) &- shift, 4)
-                reading.read(1 &<< Int(Self.longBits) &+ shortSlot, for: at, Int(shortEntry &>> 32) &- shift, 4)
+                reading.look(longSlot, for: at, word, Int(longEntry &>> 32) &- shift, 4)
+                reading.look(shortTable &+ shortSlot, for: at, word, Int(shortEntry &>> 32) &- shift, 4)
                 let low = word & 0xffff_ffff
                 let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
                 long[longSlot] = entry
@@ -86,19 +87,22 @@ final class KlauspostDoubleModel: KlauspostModel {
                 }
                 let longPlace = Int(longEntry &>> 32) &- shift
                 if at &- longPlace < window && longEntry & 0xffff_ffff == low {
+                    reading.match(longSlot, for: at, longPlace, 4)
                     from = longPlace
                     break search
                 }
                 let shortPlace = Int(shortEntry &>> 32) &- shift
                 if at &- shortPlace < window && shortEntry & 0xffff_ffff == low {
+                    reading.match(shortTable &+ shortSlot, for: at, shortPlace, 4)
                     let nextWord = Matching.word8(text, at &+ 1)
                     let nextSlot = Matching.hash8(nextWord, Self.longBits)
                     let nextEntry = long[nextSlot]
-                    reading.read(nextSlot, for: at &+ 1, Int(nextEntry &>> 32) &- shift, 4)
+                    reading.look(nextSlot, for: at &+ 1, nextWord, Int(nextEntry &>> 32) &- shift, 4)
                     let nextLow = nextWord & 0xffff_ffff
                     long[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
                     let nextPlace = Int(nextEntry &>> 32) &- shift
                     if at &- nextPlace &+ 1 < window && nextEntry & 0xffff_ffff == nextLow {
+                        reading.match(nextSlot, for: at &+ 1, nextPlace, 4)
                         from = nextPlace
                         at &+= 1
                     } else {

@@ -49,8 +49,8 @@ final class KlauspostFastModel: KlauspostModel {
                 let nextSlot = Matching.hash6(word &>> 8, Self.bits)
                 let entry = table[slot]
                 let nextEntry = table[nextSlot]
-                reading.read(slot, for: at, Int(entry &>> 32) &- shift, 4)
-                reading.read(nextSlot, for: at &+ 1, Int(nextEntry &>> 32) &- shift, 4)
+                reading.look(slot, for: at, word, Int(entry &>> 32) &- shift, 4)
+                reading.look(nextSlot, for: at &+ 1, word &>> 8, Int(nextEntry &>> 32) &- shift, 4)
                 table[slot] = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
                 table[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
                 let repeated = at &- offset1 &+ 2
@@ -78,11 +78,13 @@ final class KlauspostFastModel: KlauspostModel {
                 }
                 let place = Int(entry &>> 32) &- shift
                 if at &- place < window && entry & 0xffff_ffff == low {
+                    reading.match(slot, for: at, place, 4)
                     from = place
                     break search
                 }
                 let nextPlace = Int(nextEntry &>> 32) &- shift
                 if at &- nextPlace &+ 1 < window && nextEntry & 0xffff_ffff == nextLow {
+                    reading.match(nextSlot, for: at &+ 1, nextPlace, 4)
                     from = nextPlace
                     at &+= 1
                     break search

@@ -141,9 +141,8 @@ class KlauspostModel: MatchModel {
 
     final func take(numbers: [Int]) -> Bool { numbers.isEmpty }
 
-    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [TableEntries.Entry]? {
-        guard let other = other as? KlauspostModel, other.tables.count == tables.count else { return nil }
-        var all: [TableEntries.Entry] = []
+    final func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
+        guard let other = other as? KlauspostModel, other.tables.count == tables.count else { return }
         var first = 0
         // What lies before is out of reach for good.
         let lowest = max(position - windowBytes, -1)
@@ -151,25 +150,20 @@ class KlauspostModel: MatchModel {
         let others = other.shift
         for (table, otherTable) in zip(tables, other.tables) {
             let count = 1 << Int(table.bits)
+            let parts = table.parts
+            let (ones, twos) = (table.entries, otherTable.entries)
             for index in 0..<count {
-                let one = table.entries[index]
-                let two = otherTable.entries[index]
-                for part in 0..<(table.isChain ? 2 : 1) {
-                    let places =
-                        part == 0 ? (Int(one >> 32), Int(two >> 32)) : (Int(one & 0xffff_ffff), Int(two & 0xffff_ffff))
-                    let here = places.0 &- mine
-                    let there = places.1 &- others
+                for part in 0..<parts {
+                    let bits: UInt64 = part == 0 ? 32 : 0
+                    let here = Int(ones[index] &>> bits & 0xffff_ffff) &- mine
+                    let there = Int(twos[index] &>> bits & 0xffff_ffff) &- others
+                    if here == there || here <= lowest && there <= lowest { continue }
                     let distance = there > lowest ? position &- there : 0
-                    if distance == (here > lowest ? position &- here : 0) { continue }
-                    if all.count == most { return nil }
-                    all.append(
-                        TableEntries.Entry(slot: first + (table.isChain ? 2 * index + part : index), distance: distance)
-                    )
+                    if !take(TableEntries.Entry(slot: first &+ parts &* index &+ part, distance: distance)) { return }
                 }
             }
-            first += table.isChain ? 2 * count : count
+            first += parts * count
         }
-        return all
     }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {

@@ -35,9 +35,9 @@ protocol MatchModel: AnyObject {
     /// Takes what another one knew besides its tables.
     /// - Returns: Whether it can be.
     func take(numbers: [Int]) -> Bool
-    /// The table entries that another model of the same parameters has otherwise, of those that still matter at `position`, by
-    /// rising slots; nil if there are more than `most`.
-    func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [TableEntries.Entry]?
+    /// Goes over the table entries that another model of the same parameters has otherwise, of those that still matter at
+    /// `position`, by rising slots: calls `take` with what the other one has, until that says that it is enough.
+    func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool)
     /// Changes a table entry.
     /// - Returns: Whether it is one that there can be.
     func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool

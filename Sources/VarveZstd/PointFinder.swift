@@ -27,9 +27,6 @@ final class PointFinder {
     /// The entries that the point watched first needs if the one watched last stays.
     private var entriesBefore = TableEntries()
 
-    /// Entries that a run-up may leave otherwise.
-    private static let unlikeMax = 1 << 19
-
     init(spacing: Int?) { placement = PointPlacement(spacing: spacing) }
 
     /// A frame begins.
@@ -120,11 +117,9 @@ final class PointFinder {
         guard let watch = watched?.watch else { return false }
         let next = try runUp(to: point, place, walk)
         let position = place.position
-        guard let entries = walk.model.entries(unlike: next.model, at: position, most: Self.unlikeMax) else {
-            return false
-        }
         endStretch(farEnd: position - point.runUp, isLast: false)
-        watch.open(at: position, entries, lowest: next.model.lowest(at: position))
+        watch.open(
+            at: position, unlike: next.model, lowest: next.model.lowest(at: position), place.history.text)
         walk.model.watch = watch
         var point = point
         point.far = FarText()
@@ -170,11 +165,13 @@ final class PointFinder {
         let next = try runUp(to: point, place, walk)
         let budget = budget(point.mark, walk)
         // Some entries share a byte: those of the same place.
-        let most = budget.multipliedReportingOverflow(by: walk.model.slotKinds)
-        guard
-            let entries = next.model.entries(
-                unlike: walk.model, at: place.position, most: most.overflow ? .max : most.partialValue)
-        else { return nil }
+        let most = budget < .max / 8 ? budget * walk.model.slotKinds : .max
+        var entries: [TableEntries.Entry] = []
+        next.model.compare(with: walk.model, at: place.position) {
+            entries.append($0)
+            return entries.count <= most
+        }
+        guard entries.count <= most else { return nil }
         point.entries = TableEntries(entries, of: next.model, at: place.position, place.history.text)
         guard point.entries.coded.count <= budget else { return nil }
         try next.take(point, place.history.text)

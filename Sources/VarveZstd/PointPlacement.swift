@@ -29,6 +29,8 @@ struct PointPlacement {
     private static let worthOfStretch = 80
     private static let worthAtMost = 5
     private static let worthAtMostInJobs = 12
+    /// Bytes that they may take in any stretch while the frame so far allows it.
+    private static let fairAnyway = 40 << 10
     /// A point that would have cost more is tried again after this, or a quarter of the stretch if that is more.
     private static let retryMin = 2 << 20
     private static let wireSpacing = 1 << 20
@@ -72,8 +74,9 @@ struct PointPlacement {
     ///   - spent: Bytes that all points took so far.
     func budget(_ parameters: ZstdParameters, stretch: Int, total: Int, spent: Int) -> Int {
         if spacing != nil { return Int.max }
-        // The beginning of a job is never far.
-        let most = stretch / (parameters.jobBytes > 0 ? Self.worthAtMostInJobs : Self.worthAtMost)
+        // The beginning of a job is never far. Where text is nearly all matches, some kilobytes are little to pay for a point.
+        let most = max(
+            stretch / (parameters.jobBytes > 0 ? Self.worthAtMostInJobs : Self.worthAtMost), Self.fairAnyway)
         let left = min(total / Self.worth - spent, most)
         return max(left, stretch / Self.worthOfStretch, 64)
     }

@@ -90,8 +90,8 @@ final class ReferenceDoubleModel: ReferenceModel {
             let shortSlot = slot(word, shortBits, shortBytes)
             let longIndex = long[longSlot]
             let shortIndex = short[shortSlot]
-            reading.read(longSlot, for: at, Int(longIndex) &- shift, 8)
-            reading.read(shortTable &+ shortSlot, for: at, Int(shortIndex) &- shift, 4)
+            reading.look(longSlot, for: at, word, Int(longIndex) &- shift, 8)
+            reading.look(shortTable &+ shortSlot, for: at, word, Int(shortIndex) &- shift, 4)
             let index = UInt32(truncatingIfNeeded: at &+ shift)
             long[longSlot] = index
             short[shortSlot] = index
@@ -105,18 +105,21 @@ final class ReferenceDoubleModel: ReferenceModel {
                 var source = 0
                 if longIndex > lowestIndex, Matching.word8(text, Int(longIndex) &- shift) == word {
                     source = Int(longIndex) &- shift
+                    reading.match(longSlot, for: at, source, 8)
                     length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
                 } else if shortIndex > lowestIndex,
                     Matching.word4(text, Int(shortIndex) &- shift) == UInt32(truncatingIfNeeded: word)
                 {
+                    reading.match(shortTable &+ shortSlot, for: at, Int(shortIndex) &- shift, 4)
                     let nextWord = Matching.word8(text, at &+ 1)
                     let nextSlot = Matching.hash8(nextWord, longBits)
                     let nextIndex = long[nextSlot]
-                    reading.read(nextSlot, for: at &+ 1, Int(nextIndex) &- shift, 8)
+                    reading.look(nextSlot, for: at &+ 1, nextWord, Int(nextIndex) &- shift, 8)
                     long[nextSlot] = index &+ 1
                     if nextIndex > lowestIndex, Matching.word8(text, Int(nextIndex) &- shift) == nextWord {
                         at &+= 1
                         source = Int(nextIndex) &- shift
+                        reading.match(nextSlot, for: at, source, 8)
                         length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
                     } else {
                         source = Int(shortIndex) &- shift
@@ -212,7 +215,7 @@ final class ReferenceDoubleModel: ReferenceModel {
             if ahead > limit { break }
             var longSlot = Matching.hash8(Matching.word8(text, at), longBits)
             var longIndex = long[longSlot]
-            reading.read(longSlot, for: at, Int(longIndex) &- shift, 8)
+            reading.look(longSlot, for: at, Matching.word8(text, at), Int(longIndex) &- shift, 8)
             var current = at
             var length = 0
             var offset = 0
@@ -220,7 +223,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                 let word = Matching.word8(text, at)
                 let slot = slot(word, shortBits, shortBytes)
                 let shortIndex = short[slot]
-                reading.read(shortTable &+ slot, for: at, Int(shortIndex) &- shift, 4)
+                reading.look(shortTable &+ slot, for: at, word, Int(shortIndex) &- shift, 4)
                 current = at
                 let index = UInt32(truncatingIfNeeded: at &+ shift)
                 long[longSlot] = index
@@ -240,6 +243,7 @@ final class ReferenceDoubleModel: ReferenceModel {
                 if longIndex > lowestIndex {
                     var source = Int(longIndex) &- shift
                     if Matching.word8(text, source) == word {
+                        reading.match(longSlot, for: at, source, 8)
                         length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
                         offset = at &- source
                         while at > anchor && source > lowest && text[at &- 1] == text[source &- 1] {
@@ -250,12 +254,14 @@ final class ReferenceDoubleModel: ReferenceModel {
                     }
                 }
                 let aheadIndex = long[aheadSlot]
-                reading.read(aheadSlot, for: ahead, Int(aheadIndex) &- shift, 8)
+                reading.look(aheadSlot, for: ahead, aheadWord, Int(aheadIndex) &- shift, 8)
                 if length == 0, shortIndex > lowestIndex {
                     var source = Int(shortIndex) &- shift
                     if Matching.word4(text, source) == UInt32(truncatingIfNeeded: word) {
+                        reading.match(shortTable &+ slot, for: at, source, 4)
                         let aheadSource = Int(aheadIndex) &- shift
                         if aheadIndex > lowestIndex, Matching.word8(text, aheadSource) == aheadWord {
+                            reading.match(aheadSlot, for: ahead, aheadSource, 8)
                             length = Matching.length(text, ahead &+ 8, aheadSource &+ 8, end) &+ 8
                             reading.compare(aheadSource, length &+ 8)
                         }

@@ -77,7 +77,7 @@ final class ReferenceFastModel: ReferenceModel {
             var hash = slot(text, at, bits, bytes)
             var nextHash = slot(text, second, bits, bytes)
             var index = table[hash]
-            reading.read(hash, for: at, Int(index) &- shift, 4)
+            reading.look(hash, for: at, UInt64(Matching.word4(text, at)), Int(index) &- shift, 4)
             var current = at
             var source = 0
             var length = 0
@@ -100,6 +100,7 @@ final class ReferenceFastModel: ReferenceModel {
                     break
                 }
                 if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
+                    reading.match(hash, for: at, Int(index) &- shift, 4)
                     table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
                     length = 4
                 } else {
@@ -110,9 +111,10 @@ final class ReferenceFastModel: ReferenceModel {
                     second = third
                     third = fourth
                     current = at
-                    reading.read(hash, for: at, Int(index) &- shift, 4)
+                    reading.look(hash, for: at, UInt64(Matching.word4(text, at)), Int(index) &- shift, 4)
                     table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
                     if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
+                        reading.match(hash, for: at, Int(index) &- shift, 4)
                         if step <= 4 { table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift) }
                         length = 4
                     }
@@ -136,7 +138,7 @@ final class ReferenceFastModel: ReferenceModel {
                 nextHash = slot(text, third, bits, bytes)
                 at = second
                 second = third
-                reading.read(hash, for: at, Int(index) &- shift, 4)
+                reading.look(hash, for: at, UInt64(Matching.word4(text, at)), Int(index) &- shift, 4)
                 third = at &+ step
                 fourth = second &+ step
                 if third >= nextStep {

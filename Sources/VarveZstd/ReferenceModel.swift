@@ -142,24 +142,24 @@ class ReferenceModel: MatchModel {
         return true
     }
 
-    final func entries(unlike other: any MatchModel, at position: Int, most: Int) -> [TableEntries.Entry]? {
-        guard let other = other as? ReferenceModel, other.tables.count == tables.count else { return nil }
-        var all: [TableEntries.Entry] = []
+    final func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
+        guard let other = other as? ReferenceModel, other.tables.count == tables.count else { return }
         var first = 0
         // What lies before is out of reach for good.
         let lowest = max(position - windowBytes, 0)
+        let mine = base &- 2
+        let others = other.base &- 2
         for (table, otherTable) in zip(tables, other.tables) {
+            let (ones, twos) = (table.entries, otherTable.entries)
             for index in 0..<min(table.count, otherTable.count) {
-                let here = Int(table.entries[index]) &- 2 &+ base
-                let there = Int(otherTable.entries[index]) &- 2 &+ other.base
+                let here = Int(ones[index]) &+ mine
+                let there = Int(twos[index]) &+ others
+                if here == there || here < lowest && there < lowest { continue }
                 let distance = there >= lowest ? position &- there : 0
-                if distance == (here >= lowest ? position &- here : 0) { continue }
-                if all.count == most { return nil }
-                all.append(TableEntries.Entry(slot: first + index, distance: distance))
+                if !take(TableEntries.Entry(slot: first &+ index, distance: distance)) { return }
             }
             first += table.count
         }
-        return all
     }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {

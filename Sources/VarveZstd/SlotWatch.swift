@@ -1,66 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// Is told what a search looks up in its tables.
-protocol SlotReading {
-    /// The search looks for a match at `at` and finds `place` in the slot; one would have `bytes` equal bytes at least, 4 or 8.
-    /// - Parameters:
-    ///   - slot: Counted through all tables.
-    ///   - place: Anything out of reach where the slot is empty.
-    func read(_ slot: Int, for at: Int, _ place: Int, _ bytes: Int)
-    /// The search looks at that many bytes of text from `place` on.
-    func compare(_ place: Int, _ count: Int)
-}
-
-/// Nobody wants to know.
-struct Unwatched: SlotReading {
-    @inline(__always)
-    func read(_ slot: Int, for at: Int, _ place: Int, _ bytes: Int) {}
-    @inline(__always)
-    func compare(_ place: Int, _ count: Int) {}
-}
-
-/// Passes on what concerns slots that are watched.
-struct Watched: SlotReading {
-    let watch: SlotWatch
-    let text: UnsafePointer<UInt8>
-
-    @inline(__always)
-    func read(_ slot: Int, for at: Int, _ place: Int, _ bytes: Int) {
-        if watch.pending[slot] != 0 { watch.found(slot, at, place, bytes, text) }
-    }
-
-    @inline(__always)
-    func compare(_ place: Int, _ count: Int) {
-        if place < watch.farEnd { watch.touch(place, count) }
-    }
-}
-
 /// Finds out which table entries matter behind restart points, and which text before them.
 ///
 /// A short run-up leaves thousands of entries otherwise than the encoder has them, but hardly one of them ever makes a difference:
 /// most are overwritten before the text they point to comes up again. Two searches that differ in a slot decide the same as long
 /// as neither place in it is a match for the text at hand, and once the slot is written both have the same place there. So the
-/// encoder's search goes on and tells what it reads: an entry is needed if it, or the one that the run-up left instead, would be
-/// a match at the first read that one of them could be. At the next restart point everybody begins anew, and what was not needed
-/// by then never is.
+/// encoder's search goes on and tells what it looks at: an entry is needed where the search takes it for a match, or where the one
+/// that the run-up left instead may be one. What the search looks up and does not compare nobody compares who decides the same up
+/// to there. At the next restart point everybody begins anew, and what was not needed by then never is.
 ///
-/// A match is taken for one if its first bytes are equal and it is within a window; what else a search asks for may make an
-/// entry needed that is not, never the other way.
+/// What a run-up left is taken for a match if its first bytes are equal and it is within a window; what else a search asks for may
+/// make an entry needed that is not, never the other way.
 final class SlotWatch {
     /// Points watched at the same time, at most: one, and the next one until it is clear whether it stays.
     private static let openMax = 2
-    /// Slots of all tables, at most: each point that is watched keeps four bytes for each.
+    /// Slots of all tables, at most: each point that is watched keeps nine bytes for each.
     static let slotsMax = 1 << 19
 
-    /// For each slot the open points for which its entry is not decided, a bit each.
-    let pending: UnsafeMutablePointer<UInt8>
+    /// For each slot a byte for each point: 0 where its entry is decided, or else what the run-up left instead: the mark of its
+    /// first four bytes of text, or that there is none.
+    ///
+    /// Nearly all slots are written before they ever mattered. The marks stay in the cache, what else is known of a slot does not.
+    let marks: UnsafeMutablePointer<UInt16>
+    private static let nothingLeft: UInt16 = 1
     private let window: Int
     private unowned let model: any MatchModel
     private let points: [Point]
     /// Those that are open, the oldest first, and the others.
     private var open: [Int] = []
     private var free: [Int]
+    /// The place of the point opened last.
+    private(set) var newest = 0
     /// Text before this is far: it is taken down which pieces of it are looked at.
     private(set) var farEnd = 0
     private var touched: [Bool]
@@ -69,14 +40,23 @@ final class SlotWatch {
         var position = 0
         /// No place before this is a match for anybody who restarts.
         var lowest = 0
-        /// What the run-up left otherwise, by slots: how far before the point, 0 for no place. Those of other slots are anything.
-        let distances: UnsafeMutablePointer<UInt32>
-        var slots: [Int] = []
+        /// What the run-up left otherwise, by slots: how far before the point. Those of slots without a mark, or with the one that
+        /// says that nothing is left, are anything.
+        let left: UnsafeMutablePointer<UInt32>
+        /// The slots that were given a mark.
+        let slots: UnsafeMutablePointer<UInt32>
+        var slotCount = 0
         var needed = NeededEntries()
 
-        init(slots: Int) { distances = .allocate(capacity: slots) }
+        init(slots count: Int) {
+            left = .allocate(capacity: count)
+            slots = .allocate(capacity: count)
+        }
 
-        deinit { distances.deallocate() }
+        deinit {
+            left.deallocate()
+            slots.deallocate()
+        }
     }
 
     /// - Parameter model: The encoder's search; it must outlive the watch.
@@ -84,15 +64,15 @@ final class SlotWatch {
         let slots = model.slotCount
         self.model = model
         window = model.windowBytes
-        pending = .allocate(capacity: slots)
-        pending.initialize(repeating: 0, count: slots)
+        marks = .allocate(capacity: slots)
+        marks.initialize(repeating: 0, count: slots)
         points = (0..<Self.openMax).map { _ in Point(slots: slots) }
         free = Array(points.indices)
         // Far text is less than a window long, so that no two pieces of it have the same number here.
         touched = Array(repeating: false, count: window / FarText.pieceBytes + 3)
     }
 
-    deinit { pending.deallocate() }
+    deinit { marks.deallocate() }
 
     /// Whether a model can be watched.
     static func canWatch(_ model: any MatchModel) -> Bool { model.canBeWatched && model.slotCount <= slotsMax }
@@ -102,20 +82,46 @@ final class SlotWatch {
 
     /// Watches a point from the block on that begins there.
     /// - Parameters:
-    ///   - entries: Those that its run-up left otherwise, as the run-up left them.
+    ///   - other: The search that ran up to it.
     ///   - lowest: Where the text begins that may be looked at behind the point.
-    func open(at position: Int, _ entries: [TableEntries.Entry], lowest: Int) {
+    func open(at position: Int, unlike other: any MatchModel, lowest: Int, _ text: UnsafePointer<UInt8>) {
         guard let bit = free.popLast() else { return }
         open.append(bit)
         let point = points[bit]
         point.position = position
         point.lowest = lowest
-        point.slots = entries.map(\.slot)
         point.needed = NeededEntries()
-        for entry in entries {
-            pending[entry.slot] |= 1 &<< UInt8(bit)
-            point.distances[entry.slot] = UInt32(clamping: entry.distance)
+        newest = position
+        let (slots, left, marks) = (point.slots, point.left, marks)
+        let place = UInt16(8 * bit)
+        var count = 0
+        model.compare(with: other, at: position) { entry in
+            slots[count] = UInt32(truncatingIfNeeded: entry.slot)
+            count &+= 1
+            var mark = Self.nothingLeft
+            // No match lies before `lowest`. Searches stop some bytes before the end of a block, so that the text is there.
+            if entry.distance > 0, position - entry.distance >= lowest {
+                left[entry.slot] = UInt32(truncatingIfNeeded: entry.distance)
+                mark = Self.mark(UInt64(Matching.word4(text, position - entry.distance)))
+            }
+            marks[entry.slot] |= mark &<< place
+            return true
         }
+        point.slotCount = count
+    }
+
+    /// Of four bytes of text seven bits.
+    @inline(__always)
+    private static func mark(_ word: UInt64) -> UInt16 {
+        UInt16(truncatingIfNeeded: (UInt32(truncatingIfNeeded: word) &* 0x9e37_79b1) &>> 25) | 0x80
+    }
+
+    /// Whether a run-up may have left a place with these four bytes of text in a slot with those marks.
+    @inline(__always)
+    static func mayBeLeft(_ word: UInt64, _ marks: UInt16) -> Bool {
+        let differences = marks ^ mark(word) &* 0x101
+        // Whether one of the two bytes is zero.
+        return (differences &- 0x101) & ~differences & 0x8080 != 0
     }
 
     /// Takes down what text before `end` is looked at from now on.
@@ -133,8 +139,9 @@ final class SlotWatch {
         return pieces
     }
 
+    /// Far text was looked at.
     @inline(never)
-    fileprivate func touch(_ place: Int, _ count: Int) {
+    func touch(_ place: Int, _ count: Int) {
         let first = max(place, farEnd - window) / FarText.pieceBytes
         let last = min(place + count, farEnd - 1) / FarText.pieceBytes
         var piece = max(first, 0)
@@ -152,31 +159,31 @@ final class SlotWatch {
         guard !open.isEmpty else { return }
         let bit = last ? open.removeLast() : open.removeFirst()
         free.append(bit)
-        for slot in points[bit].slots { pending[slot] &= ~(1 &<< UInt8(bit)) }
+        let point = points[bit]
+        for index in 0..<point.slotCount { marks[Int(point.slots[index])] &= ~(0xff &<< UInt16(8 * bit)) }
     }
 
+    /// The entry of a slot, or what a run-up left there, may be a match at `at`.
+    /// - Parameters:
+    ///   - place: What the encoder has in the slot.
+    ///   - bytes: See ``SlotReading``.
     @inline(never)
-    fileprivate func found(_ slot: Int, _ at: Int, _ place: Int, _ bytes: Int, _ text: UnsafePointer<UInt8>) {
-        let all = pending[slot]
-        var decided: UInt8 = 0
-        var left = all
-        while left != 0 {
-            let bit = left.trailingZeroBitCount
-            left &= left &- 1
-            let point = points[bit]
+    func found(_ slot: Int, _ at: Int, _ place: Int, _ bytes: Int, _ text: UnsafePointer<UInt8>) {
+        for bit in 0..<Self.openMax {
+            let shift = UInt16(8 * bit)
+            let mark = marks[slot] &>> shift & 0xff
             // Written since, or so.
-            if place >= point.position || decide(point, slot, at, place, bytes, text) { decided |= 1 &<< UInt8(bit) }
+            if mark != 0, place >= points[bit].position || decide(points[bit], mark, slot, at, place, bytes, text) {
+                marks[slot] &= ~(0xff &<< shift)
+            }
         }
-        pending[slot] = all & ~decided
     }
 
     /// - Returns: Whether nothing more need be known about the slot.
-    @inline(__always)
     private func decide(
-        _ point: Point, _ slot: Int, _ at: Int, _ place: Int, _ bytes: Int, _ text: UnsafePointer<UInt8>
+        _ point: Point, _ mark: UInt16, _ slot: Int, _ at: Int, _ place: Int, _ bytes: Int, _ text: UnsafePointer<UInt8>
     ) -> Bool {
         let first = max(point.lowest, at &- window)
-        @inline(__always)
         func isMatch(_ place: Int) -> Bool {
             guard place >= first else { return false }
             return bytes == 8
@@ -188,8 +195,7 @@ final class SlotWatch {
             point.needed.add(slot, point.position - place, model, text, at: point.position)
             return true
         }
-        let distance = Int(point.distances[slot])
-        guard distance > 0, isMatch(point.position &- distance) else { return false }
+        guard mark != Self.nothingLeft, isMatch(point.position - Int(point.left[slot])) else { return false }
         point.needed.clear(slot)
         return true
     }

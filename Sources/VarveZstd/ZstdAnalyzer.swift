@@ -47,8 +47,15 @@ package struct ZstdAnalyzer {
     /// - Throws: Only what `source` and `sink` throw.
     package func analyze(sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Result {
         do {
-            guard let parameters = try identify() else { return .unsupported(reason: "unknown") }
-            return try analyze(with: parameters, sink: sink)
+            guard let header = try firstHeader() else { throw ZstdError("no-frame") }
+            let candidates = ZstdParameters.candidates(header)
+            if let likely = try candidates.first(where: { try glimpse($0) }),
+                let result = try analyze(trying: likely, sink: sink)
+            {
+                return result
+            }
+            guard let found = try Self.identify(source, candidates) else { return .unsupported(reason: "unknown") }
+            return try analyze(with: found.parameters, sink: sink)
         } catch let error as ZstdError {
             return .unsupported(reason: error.reason)
         }
@@ -59,6 +66,32 @@ package struct ZstdAnalyzer {
         let pass = ZstdPass(source: source, parameters: parameters)
         pass.isWhole = true
         try pass.run(plainMax: .max, sink: sink)
+        return result(of: pass)
+    }
+
+    /// The main pass with a likely encoder.
+    /// - Returns: nil if the first bytes show that it may be another one; `sink` had nothing then.
+    private func analyze(
+        trying parameters: ZstdParameters, sink: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Result? {
+        let pass = ZstdPass(source: source, parameters: parameters)
+        pass.isWhole = true
+        pass.costMax = Self.costUsual
+        var held: [UInt8] = []
+        try pass.run(plainMax: .max) { piece in
+            guard pass.costMax < .max else { return try sink(piece) }
+            held.append(contentsOf: piece)
+            guard held.count >= Self.prefixBytes, pass.cost <= Self.costUsual else { return }
+            pass.costMax = .max
+            try held.withUnsafeBytes(sink)
+            held = []
+        }
+        guard pass.cost <= pass.costMax else { return nil }
+        if !held.isEmpty { try held.withUnsafeBytes(sink) }
+        return result(of: pass)
+    }
+
+    private func result(of pass: ZstdPass) -> Result {
         let plan = pass.plan()
         if plan.count > 4096, plan.count > pass.input.offset / 100 * Self.planPercentMax {
             return .unsupported(reason: "cost")
@@ -76,14 +109,18 @@ package struct ZstdAnalyzer {
         return pass.summary.blocks
     }
 
-    /// The parameters that give the file's beginning at the least cost; nil if all cost too much.
-    func identify() throws -> ZstdParameters? {
-        guard let header = try firstHeader() else { throw ZstdError("no-frame") }
-        return try Self.identify(source, ZstdParameters.candidates(header))?.parameters
-    }
-
     /// Plain bytes looked at to tell likely candidates from the others.
     private static let glimpseBytes = 300_000
+    /// Blocks of an unusual size cost some bytes whatever the encoder.
+    private static let costUsual = 16
+
+    /// Whether an encoder gives the file's first bytes.
+    private func glimpse(_ parameters: ZstdParameters) throws -> Bool {
+        let pass = ZstdPass(source: source, parameters: parameters)
+        pass.costMax = Self.costUsual
+        try pass.run(plainMax: Self.glimpseBytes) { _ in }
+        return pass.cost <= Self.costUsual
+    }
 
     /// Of the candidates the one that costs least.
     static func identify(
@@ -91,8 +128,6 @@ package struct ZstdAnalyzer {
     ) throws -> (parameters: ZstdParameters, cost: Int)? {
         var likely: [(parameters: ZstdParameters, cost: Int)] = []
         var best: (parameters: ZstdParameters, cost: Int)?
-        // Blocks of an unusual size cost some bytes whatever the encoder.
-        let next = 16
         func look(_ parameters: ZstdParameters) throws {
             let pass = ZstdPass(source: source, parameters: parameters)
             pass.costMax = best?.cost ?? Self.costMax
@@ -103,12 +138,12 @@ package struct ZstdAnalyzer {
             let pass = ZstdPass(source: source, parameters: parameters)
             pass.costMax = likely.map(\.cost).min().map { 2 * $0 + 256 } ?? Self.costMax
             try pass.run(plainMax: glimpseBytes) { _ in }
-            if pass.cost > next {
+            if pass.cost > costUsual {
                 if pass.cost <= pass.costMax { likely.append((parameters, pass.cost)) }
                 continue
             }
             try look(parameters)
-            if best?.cost ?? .max <= next { return best }
+            if best?.cost ?? .max <= costUsual { return best }
         }
         let least = likely.map(\.cost).min() ?? 0
         for each in likely.sorted(by: { $0.cost < $1.cost }) where each.cost <= 2 * least + 256 {

@@ -178,7 +178,7 @@ struct PointTests {
                 at = point.mark.plain
                 let other = FrameWalk(parameters)
                 try other.runUp(header, text, to: point)
-                let entries = try #require(other.model.entries(unlike: model, at: at, most: .max))
+                let entries = other.model.entries(unlike: model, at: at)
                 all += TableEntries(entries, of: model, at: at, text).coded.count
             }
         }
@@ -320,13 +320,13 @@ struct PointTests {
             two.begin(header)
             two.beginRunUp(at: end)
             two.endRunUp(at: end)
-            let entries = try #require(two.entries(unlike: one, at: end, most: .max))
+            let entries = two.entries(unlike: one, at: end)
             #expect(entries.count > 100)
             let coded = TableEntries(entries, of: two, at: end, text)
             // Where a slot and a place would take five bytes.
             #expect(coded.coded.count < 3 * entries.count)
             try coded.apply(to: two, at: end, text)
-            #expect(two.entries(unlike: one, at: end, most: .max)?.isEmpty == true)
+            #expect(two.entries(unlike: one, at: end).isEmpty)
         }
     }
 
@@ -343,5 +343,17 @@ struct PointTests {
             let start = segment.compressed.lowerBound
             #expect(try isEqual(rebuilt(plan: plan, plain: plain, from: start), Array(file[start...])), "\(start)")
         }
+    }
+}
+
+extension MatchModel {
+    /// All entries that the other one has otherwise.
+    fileprivate func entries(unlike other: any MatchModel, at position: Int) -> [TableEntries.Entry] {
+        var all: [TableEntries.Entry] = []
+        compare(with: other, at: position) {
+            all.append($0)
+            return true
+        }
+        return all
     }
 }
