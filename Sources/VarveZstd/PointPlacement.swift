@@ -17,7 +17,7 @@ struct PointPlacement {
     /// models that cannot be watched.
     private static let jobSpacing = 4 << 20
     private static let spacingInJobs = 2 << 20
-    private static let spacingMin = 2 << 20
+    private static let spacingWatched = 1280 << 10
     private static let spacingUnwatched = 3 << 20
     /// A run-up after which all entries that the search leaves otherwise are written has so many bytes at least: in less it does
     /// not fall into step. Where only those count that matter, a short one does.
@@ -50,8 +50,8 @@ struct PointPlacement {
         }
         let window = model.windowBytes
         let isWatched = SlotWatch.canWatch(model)
-        let least = isWatched ? Self.spacingMin : Self.spacingUnwatched
-        let usual = job > 0 ? Self.spacingInJobs : max(least, window / 4)
+        let usual =
+            job > 0 ? Self.spacingInJobs : isWatched ? Self.spacingWatched : max(Self.spacingUnwatched, window / 4)
         guard position >= nextTry, distance >= spacing ?? usual else { return [] }
         var all: [Int]
         if isWatched {

@@ -63,7 +63,8 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
 func fuzzSeeds() -> [(name: String, file: [UInt8], plan: [UInt8])] {
     Fixtures.names.compactMap { name in
         guard let whole = try? Fixtures.bytes(name), let file = try? Fixtures.start(of: whole),
-            let parameters = try? ZstdAnalyzer(source: source(file)).identify()
+            let header = try? FrameHeader(Array(file.prefix(FrameHeader.bytesMax))),
+            let parameters = try? ZstdAnalyzer.identify(source(file), ZstdParameters.candidates(header))?.parameters
         else { return nil }
         let pass = ZstdPass(source: source(file), parameters: parameters)
         pass.isWhole = true
