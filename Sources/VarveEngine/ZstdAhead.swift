@@ -9,11 +9,12 @@ import VarveModel
 /// Makes the lanes of a zstd blob ahead of its reader: the one that is read now, and as many behind it as there are other
 /// cores and places free. For one reader at a time.
 ///
-/// Within a lane each piece waits for the one before. The lane that is read stays two pieces ahead; the others go on up to
+/// Within a lane each piece waits for the one before. The lane that is read stays some pieces ahead; the others go on up to
 /// a bound, so that a slow reader holds some megabytes a lane and no more.
 final class ZstdAhead: Sendable {
-    private static let aheadNow = 2
-    private static let aheadLater = 8
+    /// Pieces, see ``ZstdLane/pieceBytes``.
+    private static let aheadNow = 4
+    private static let aheadLater = 32
 
     private struct Lane {
         let lane: ZstdLane

@@ -90,7 +90,7 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     func lane(_ number: Int) -> ZstdLane { lane(of: lanes[number]) }
 
     private func lane(of range: Range<UInt64>) -> ZstdLane {
-        let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.pieceBytes)))
+        let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.aheadBytes)))
         let text = rebuilder.text(for: wanted).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
         return ZstdLane(
             PlainReader(core: core, loaded), PlainAhead(core: core, loaded, text), rebuilder, range, digest)
@@ -113,14 +113,17 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
 
 /// Makes a stretch of a zstd file, piece by piece. For one thread at a time.
 final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for the one before, see BlobStream
-    static let pieceBytes = 1 << 20
+    /// The first one makes who pulls wait.
+    static let pieceBytes = 256 << 10
+    /// Bytes of which the text is read ahead; what comes later is made too slowly to need it.
+    static let aheadBytes = 1 << 20
 
     private let digest: Digest
     private let rebuilder: ZstdRebuilder
     private let range: Range<UInt64>
     private var position: UInt64
     private var reader: PlainReader
-    /// Reads the text of the run-up and of the first piece; later pieces follow each other too slowly to need it.
+    /// Reads the text of the run-up and of the first bytes.
     private var ahead: PlainAhead?
     private var stream: ZstdRebuildStream?
     /// What was made beyond the last piece.
@@ -137,6 +140,8 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
         position = range.lowerBound
     }
 
+    deinit { ahead?.stop() }
+
     /// Pieces that come in all: each but the last has `pieceBytes`.
     var pieceCount: Int {
         let length = Int(range.upperBound - range.lowerBound)
@@ -151,8 +156,10 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
         guard !isDone else { return nil }
         ahead?.start()
         defer {
-            ahead?.stop()
-            ahead = nil
+            if isDone || position - range.lowerBound >= UInt64(Self.aheadBytes) {
+                ahead?.stop()
+                ahead = nil
+            }
         }
         let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound))
         self.stream = stream
