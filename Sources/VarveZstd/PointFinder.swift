@@ -57,7 +57,9 @@ final class PointFinder {
         let position = place.position
         let startsJob = walk.model.startsJob(at: position)
         if startsJob { endStretch(isLast: true) }
-        let runUps = placement.runUps(walk.parameters, walk.model, to: position, last: writer.lastRestart.plain)
+        let runUps = placement.runUps(
+            walk.parameters, walk.model, to: position, last: writer.lastRestart.plain,
+            stretch: place.compressed - writer.lastRestart.compressed)
         for runUp in runUps {
             let point = point(place, walk, runUp)
             if startsJob {

@@ -17,6 +17,8 @@ struct PointPlacement {
     /// models that cannot be watched.
     private static let jobSpacing = 4 << 20
     private static let spacingInJobs = 2 << 20
+    /// In jobs half of that where so many compressed bytes were made since the point before: text that is hard to search.
+    private static let hardStretch = 832 << 10
     private static let spacingWatched = 1280 << 10
     private static let spacingUnwatched = 3 << 20
     /// A run-up after which all entries that the search leaves otherwise are written has so many bytes at least: in less it does
@@ -41,8 +43,12 @@ struct PointPlacement {
     ///
     /// Of several the shortest will do if what it leaves otherwise is cheap. After a window there is only what does not fall into
     /// step.
-    /// - Parameter last: The restart point before.
-    func runUps(_ parameters: ZstdParameters, _ model: any MatchModel, to position: Int, last: Int) -> [Int] {
+    /// - Parameters:
+    ///   - last: The restart point before.
+    ///   - stretch: Compressed bytes since then.
+    func runUps(
+        _ parameters: ZstdParameters, _ model: any MatchModel, to position: Int, last: Int, stretch: Int
+    ) -> [Int] {
         let distance = position - last
         let job = parameters.jobBytes
         if model.startsJob(at: position) {
@@ -50,8 +56,9 @@ struct PointPlacement {
         }
         let window = model.windowBytes
         let isWatched = SlotWatch.canWatch(model)
+        let inJobs = stretch >= Self.hardStretch ? Self.spacingInJobs / 2 : Self.spacingInJobs
         let usual =
-            job > 0 ? Self.spacingInJobs : isWatched ? Self.spacingWatched : max(Self.spacingUnwatched, window / 4)
+            job > 0 ? inJobs : isWatched ? Self.spacingWatched : max(Self.spacingUnwatched, window / 4)
         guard position >= nextTry, distance >= spacing ?? usual else { return [] }
         var all: [Int]
         if isWatched {
