@@ -120,7 +120,24 @@ struct AnalysisPass {
             memberCut = nil
             return found
         }
-        return length >= parameters.model.segmentTarget ? here : nil
+        if length < parameters.model.segmentTarget { return nil }
+        return parameters.jobSize > 0 ? cutAtJob(here) : here
+    }
+
+    /// The last place at which an encoder that has jobs began one: only there it is known what it knows.
+    /// - Parameter here: The end of what has been read, taken if there is no such place for long.
+    private func cutAtJob(_ here: Cut) -> Cut? {
+        let job = inputEndings.lastJob(upTo: here.plain, from: max(place.job, place.member), size: parameters.jobSize)
+        if job > segment.plainStart,
+            let index = elements.lastIndex(where: {
+                if case .block(let block) = $0 { return block.plainStart == job && block.plainCount > 0 }
+                return false
+            }), case .block(let block) = elements[index]
+        {
+            return Cut(index: index, plain: job, bit: block.bitStart)
+        }
+        let most = parameters.model.segmentTarget + 2 * parameters.jobSize
+        return here.plain - segment.plainStart >= most ? here : nil
     }
 
     /// A place between two blocks where a segment may end.
@@ -323,6 +340,8 @@ struct AnalysisPass {
         }
         place.plain = cut.plain
         place.ending = endings.last { $0 <= cut.plain }
+        let size = parameters.jobSize > 0 ? parameters.jobSize : StreamParameters.usualJobSize
+        place.job = inputEndings.lastJob(upTo: cut.plain, from: max(place.job, place.member), size: size)
         return place
     }
 

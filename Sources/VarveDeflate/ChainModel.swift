@@ -34,6 +34,8 @@ final class ChainModel: TokenModel {
         var windowBits = 15
         var strategy = Strategy.usual
         var descendant: Descendant?
+        /// Levels 1-3: whether all of a match near the end of input is hashed, as plans up to version 4 have it.
+        var hashesPastMatches = false
     }
 
     /// good, lazy, nice, chain as both programs list them for levels 1-9.
@@ -379,7 +381,10 @@ final class ChainModel: TokenModel {
                     insert(before: min(end, inputEnd &- hashed &+ 1))
                 } else {
                     inserted = end
-                    if inputEnd &- end < 3 { inserted = max(end &- 2, at &+ 1) }
+                    // At the end of input zlib hashes the last two bytes once more come.
+                    if inputEnd &- end < 3 {
+                        inserted = max((parameters.hashesPastMatches ? end : inputEnd) &- 2, at &+ 1)
+                    }
                 }
                 at = end
             } else {

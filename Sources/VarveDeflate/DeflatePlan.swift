@@ -4,7 +4,7 @@
 /// The bytes that, with the plain bytes, make a gzip file again. The format is specified in `Documentation.docc/Deflate.md`.
 struct DeflatePlan {
     static let magic: [UInt8] = [0x56, 0x44, 0x50]  // "VDP"
-    static let version: UInt8 = 4
+    static let version: UInt8 = 5
     /// The oldest version that is read.
     static let oldestVersion: UInt8 = 3
     /// No plan describes more plain bytes in one segment (a block cannot be divided).
@@ -52,6 +52,7 @@ struct DeflatePlan {
             Self.put(&body, set.tree.rawValue)
             Self.put(&body, set.unitSize)
             Self.put(&body, set.unitDictionary + 1)
+            Self.put(&body, set.jobSize)
         }
         var coder = BinaryEncoder()
         var table = SegmentTable(severalSets: parameters.count > 1)
@@ -111,14 +112,19 @@ struct DeflatePlan {
         for _ in 0..<3 { model.append(try input.number()) }
         var rule: [Int] = []
         for _ in 0..<4 { rule.append(try input.number()) }
-        guard let model = ModelChoice(raw: model), let rule = BlockRule(raw: rule),
+        guard var model = ModelChoice(raw: model), let rule = BlockRule(raw: rule),
             let tree = TreeKind(rawValue: try input.number())
         else { throw DeflateError("plan-version") }
+        if version < 5, case .chain(var settings) = model {
+            settings.hashesPastMatches = true
+            model = .chain(settings)
+        }
         var set = StreamParameters(model: model, rule: rule, tree: tree)
         set.startsAtHalf = version == 3
         set.unitSize = try input.number()
         set.unitDictionary = try input.number() - 1
-        guard set.unitSize <= 1 << 40, set.unitDictionary <= 32768 else { throw .planDamaged }
+        if version > 4 { set.jobSize = try input.number() }
+        guard set.unitSize <= 1 << 40, set.unitDictionary <= 32768, set.jobSize <= 1 << 40 else { throw .planDamaged }
         return set
     }
 
@@ -216,6 +222,9 @@ enum Checksum {
         for _ in 0..<8 { value = value & 1 != 0 ? value >> 1 ^ 0xedb8_8320 : value >> 1 }
         return value
     }
+
+    /// What one byte comes to.
+    static func entry(_ byte: Int) -> UInt32 { table[byte & 255] }
 
     static func crc32(_ bytes: ArraySlice<UInt8>) -> UInt32 {
         var value: UInt32 = 0xffff_ffff

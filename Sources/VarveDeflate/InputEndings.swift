@@ -20,7 +20,7 @@ struct InputEndings {
     /// Whether empty fixed blocks lead to a byte boundary each time, as only pigz's do.
     private enum Padding { case unseen, toByte, other }
 
-    /// A block of so many tokens has ended because it was full: pigz knows no other size.
+    /// A block of so many tokens has ended because it was full: pigz knows no other size. Stored, it has no fewer bytes.
     private static let full = 16383
     private static let suspectsMost = 256
 
@@ -30,10 +30,26 @@ struct InputEndings {
         if wasPadding && !isPadding { padded(block.bitStart & 7 == 0) }
         if endedEarly && !block.isMarker && block.bitStart & 7 == 0 { suspect(block.plainStart) }
         wasPadding = isPadding
-        endedEarly =
-            block.kind != .stored && block.tokenCount > 0 && block.tokenCount != Self.full && !block.isFinal
-            && !block.isOpen
+        let isFull =
+            block.kind == .stored ? block.plainCount >= Self.full : block.tokenCount == Self.full
+        endedEarly = !isFull && block.plainCount > 0 && !block.isFinal && !block.isOpen
         if block.isMarker || block.isFinal { places.append(block.plainStart + block.plainCount) }
+    }
+
+    /// Where the last job begins, of those at or before `offset`, if each goes to the last of the places within `size` bytes
+    /// of its start: as far as the places seen so far say.
+    /// - Parameter first: Where one begins.
+    func lastJob(upTo offset: Int, from first: Int, size: Int) -> Int {
+        var job = first
+        var reach = first
+        for place in places where place > first {
+            if place - job > size {
+                if reach > offset { break }
+                job = reach
+            }
+            reach = place
+        }
+        return job
     }
 
     /// Forgets those up to `offset`.

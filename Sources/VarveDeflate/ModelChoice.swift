@@ -13,6 +13,7 @@ enum ModelChoice: Equatable {
     case igzip(IgzipModel.Parameters)
     case zlibNG(ZlibNGModel.Parameters)
     case optimal(OptimalModel.Parameters)
+    case sevenZipFast
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -32,7 +33,7 @@ enum ModelChoice: Equatable {
             return .tokens(2 * 65535, text: KlauspostHistory.farthest)
         case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
         case .klauspostLazy: return .tokens(66_000, text: 32768)
-        case .libdeflate: return .tokens(0, text: 32768)
+        case .libdeflate, .sevenZipFast: return .tokens(0, text: 32768)
         case .igzip: return .tokens(2 * 65536, text: 32768)
         case .zlibNG(let p): return p.level > 2 ? .tokens(65_536, text: 32768) : .tokens(98_304, text: 0)
         }
@@ -86,6 +87,7 @@ enum ModelChoice: Equatable {
         case .igzip(let p): return [10, p.level, 0]
         case .optimal(let p) where p.costs == .codes: return [11, p.depth, 0]
         case .optimal(let p): return [12, p.depth, p.costs.rawValue]
+        case .sevenZipFast: return [13, 1, 0]
         case .zlibNG(let p):
             let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (15 - p.windowBits) << 2
             return [7, p.level, flags | p.chunk << 5]
@@ -130,6 +132,7 @@ enum ModelChoice: Equatable {
                 let costs = OptimalModel.CostSource(rawValue: raw[2]), costs != .codes
             else { return nil }
             self = .optimal(.init(depth: raw[1], costs: costs))
+        case 13: self = .sevenZipFast
         case 7:
             let chunk = raw[2] >> 5
             let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
@@ -173,6 +176,7 @@ enum ModelChoice: Equatable {
             if p.level == 3 { return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipMapModel())) }
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
         case .optimal(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: OptimalModel(p)))
+        case .sevenZipFast: return SpecializedWalk(SegmentWalk(parameters: parameters, model: SevenZipFastModel()))
         case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }
     }
@@ -198,6 +202,7 @@ enum ModelChoice: Equatable {
         case .go(let p): return "go1.26-\(p.level)"
         case .goFast: return "go1.26-1"
         case .libdeflate(let p): return "libdeflate-\(p.level)"
+        case .sevenZipFast: return "7zip-1"
         case .igzip(let p): return "igzip-\(p.level)"
         case .klauspostLazy(let p):
             switch p.era {

@@ -31,6 +31,11 @@ struct StreamParameters: Equatable {
     var unitSize = 0
     /// What the encoder does at an input boundary: negative: goes on; otherwise: starts anew with so many bytes of text.
     var unitDictionary = -1
+    /// Plain bytes of a job at most, if the encoder begins anew only where a job ends: at the last end of input within so
+    /// many bytes of the job's start (`pigz -R`); 0: at every end.
+    var jobSize = 0
+    /// pigz's, unless somebody asked for another.
+    static let usualJobSize = 128 << 10
     /// Whether the block stream's probabilities start at one half, as in plans of version 3.
     var startsAtHalf = false
 }

@@ -11,12 +11,18 @@ struct SegmentPlace {
     var matchEnd = 0
     /// The last place at or before this one where the input is known to have ended.
     var ending: Int?
+    /// Where the job begins that it lies in or begins, should there be any (``StreamParameters/jobSize``).
+    var job = 0
 
     /// Sets where a model has to start so that it is in step here: how far before, knowing how much text.
     /// - Parameter runUps: Times the usual distance, for models that have to run up to the place.
     func start(_ segment: inout DeflatePlan.Segment, _ parameters: StreamParameters, runUps: Int) {
         var unit = member
-        if let ending { unit = max(unit, ending) }
+        if parameters.jobSize > 0 {
+            unit = max(unit, job)
+        } else if let ending {
+            unit = max(unit, ending)
+        }
         if parameters.unitSize > 0 { unit = max(unit, plain - (plain - member) % parameters.unitSize) }
         if runsOver(unit, parameters) { unit = member }
         let text: Int

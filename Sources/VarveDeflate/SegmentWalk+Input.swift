@@ -40,12 +40,27 @@ extension SegmentWalk {
         default: inputEnd = geometry.end
         }
         if inputEnd <= at || inputEnd > geometry.available { inputEnd = geometry.available }
-        if restarts && parameters.unitDictionary >= 0 {
+        if restarts && parameters.unitDictionary >= 0 && isJobOver(at) {
             let before = at - (memberStart ?? (geometry.start - geometry.lead - geometry.history))
             let history = min(max(before, 0), parameters.unitDictionary)
             model.beginAgain(plain, at: at, history: history)
             freshAt = history == 0 ? at : -1
         }
+    }
+
+    /// Whether the encoder begins anew where its input ended: always, but where several of those ends are in one job.
+    private func isJobOver(_ place: Int) -> Bool {
+        let size = parameters.jobSize
+        if size == 0 { return true }
+        var most = size
+        if inputEnd >= geometry.available {
+            // It reads buffers of the same size: all that is left makes one job only if it is in one of them.
+            let read = jobStart - (memberStart ?? geometry.start - geometry.age)
+            most -= read % size
+        }
+        if inputEnd - jobStart <= most { return false }
+        jobStart = place
+        return true
     }
 
     func codeStored<C: BinaryCoder>(

@@ -30,6 +30,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     var memberStart: Int?
     /// Where the encoder began knowing nothing, if it last did so in this segment.
     var freshAt = -1
+    /// Where the encoder's job began.
+    var jobStart = 0
     var endings: ArraySlice<Int> = []
     private(set) var corrections = 0
     var unrepresentable = false
@@ -111,6 +113,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         let from = geometry.start - geometry.lead
         // Where the encoder's window began: models whose window slides at fixed places want to know.
         var origin = geometry.start - geometry.age
+        jobStart = from
+        if parameters.jobSize > 0 { origin = from - geometry.history }
         if parameters.unitDictionary >= 0 && parameters.unitSize > 0 {
             let into = (geometry.age - geometry.lead) % parameters.unitSize
             origin = max(origin, from - into - parameters.unitDictionary)
@@ -265,6 +269,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             inputEnd = -1
             model.begin(plain, at: at, history: 0, origin: at)
             freshAt = at
+            jobStart = at
         case 4: break
         default: return -1
         }

@@ -27,15 +27,20 @@ extension StreamPrefix {
     }
 
     /// Sizes that the input seems to be cut into, and what could happen there.
-    func unitGuesses() -> [(size: Int, dictionary: Int)] {
+    func unitGuesses() -> [InputUnits] {
         var inner = innerEndings()
         if inner.isEmpty, !complete, let only = endings.first, only == plain.end { inner = [only - member] }
-        guard let first = inner.first else { return [(0, -1)] }
+        guard let first = inner.first else { return [InputUnits()] }
         let all = inner.reduce(first, Self.commonMeasure)
         let size = all == first || all >= Self.unitMin ? all : 0
         // Who begins anew with a dictionary does so at regular places.
-        return (size > 0 ? [16384, -1, 32768, 0] : [-1, 16384, 32768, 0]).map { (size, $0) }
+        if size > 0 { return [16384, -1, 32768, 0].map { InputUnits(size: size, dictionary: $0) } }
+        let jobs = Self.jobSizes.map { InputUnits(dictionary: 32768, jobSize: $0) }
+        return [InputUnits()] + jobs + [16384, 32768, 0].map { InputUnits(dictionary: $0) }
     }
+
+    /// pigz's usual one, and some that people ask for.
+    private static let jobSizes = [StreamParameters.usualJobSize, 256 << 10, 512 << 10, 1 << 20, 64 << 10]
 
     /// Whether input ended somewhere within the first member.
     var showsUnits: Bool { !innerEndings().isEmpty }
@@ -73,6 +78,17 @@ extension StreamPrefix {
             }
         }
         return (other <= pieced / 8, pieced > 0)
+    }
+
+    /// Whether all blocks but the last are as long as 7-Zip's.
+    private func looksSevenZip() -> Bool {
+        var full = 0
+        for element in elements.dropLast(complete ? 0 : 1) {
+            guard case .block(let block) = element, !block.isFinal, block.kind != .stored else { continue }
+            if !SevenZipFastModel.isFull(tokens: block.tokenCount, plain: block.plainCount) { return false }
+            full += 1
+        }
+        return full > 1
     }
 
     /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
@@ -183,6 +199,10 @@ extension StreamPrefix {
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
         for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
+        if looksSevenZip() {
+            let trees: [TreeKind] = [.libdeflate, .zlib, .go]
+            result.insert(trees.map { set(.sevenZipFast, .model, $0) }, at: 0)
+        }
         // Each call in a block of its own: it could be anybody's, but for the marker after the last one.
         if stateless.isSo && !isStateless && endings.count > 1 { result.append(statelessFamily()) }
         return result

@@ -15,6 +15,13 @@ extension StreamPrefix {
         var alternatives: [StreamParameters] = []
     }
 
+    /// How input is cut, and what the encoder does there: as ``StreamParameters`` has it.
+    struct InputUnits {
+        var size = 0
+        var dictionary = -1
+        var jobSize = 0
+    }
+
     private typealias Trial = (cost: Cost, parameters: StreamParameters)
 
     /// More alternatives are not kept.
@@ -33,12 +40,7 @@ extension StreamPrefix {
         if rival == nil, let first = trials.first, first.cost.isPerfect, first.cost.bytes <= compressed(glance) / 400 {
             let ties = trials.filter { $0.cost.isPerfect && $0.cost.bytes <= first.cost.bytes + Self.tie }
             if let unit = unit(for: first.parameters) {
-                let sets = ties.prefix(1 + Self.alternativesMost).map { trial in
-                    var parameters = trial.parameters
-                    parameters.unitSize = unit.size
-                    parameters.unitDictionary = unit.dictionary
-                    return parameters
-                }
+                let sets = ties.prefix(1 + Self.alternativesMost).map { $0.parameters.cutting(unit) }
                 return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))
             }
         }
@@ -90,21 +92,20 @@ extension StreamPrefix {
     }
 
     /// What the encoder does where its input is cut, by what it did at the first such place; nil if nothing explains that.
-    private func unit(for parameters: StreamParameters) -> (size: Int, dictionary: Int)? {
-        let guesses = unitGuesses()
+    private func unit(for parameters: StreamParameters) -> InputUnits? {
+        let guesses = unitGuesses().filter { parameters.mayCut($0) }
+        if guesses.contains(where: { $0.jobSize > 0 }) { return units(of: guesses, for: parameters) }
         guard guesses.count > 1, let first = boundary() else {
             if case .chain = parameters.model, let last = guesses.last(where: { $0.dictionary > 0 }) { return last }
             return guesses.first
         }
-        var best: (size: Int, dictionary: Int)?
+        var best: InputUnits?
         var least = Cost.tooMuch
         // Whether zlib went on or began anew with a dictionary shows only later: pigz begins anew.
         var likely = guesses
         if case .chain = parameters.model { likely.sort { $0.dictionary > $1.dictionary } }
         for guess in likely {
-            var trial = parameters
-            trial.unitSize = guess.size
-            trial.unitDictionary = guess.dictionary
+            let trial = parameters.cutting(guess)
             var place = SegmentPlace()
             place.plain = first.plain
             place.member = start
@@ -117,6 +118,20 @@ extension StreamPrefix {
             let found = cost(trial, elements[first.elements], from: from, most: least, departuresMost: 0)
             if found.bytes < least {
                 least = found.bytes
+                best = guess
+            }
+        }
+        return best
+    }
+
+    /// The way to cut input that describes the long look best: where a job ends is no one place's matter.
+    private func units(of guesses: [InputUnits], for parameters: StreamParameters) -> InputUnits? {
+        var best: InputUnits?
+        var least = Cost.tooMuch
+        for guess in guesses {
+            let found = cost(parameters.cutting(guess), sample, most: least).bytes
+            if found < least {
+                least = found
                 best = guess
             }
         }
@@ -168,7 +183,7 @@ extension StreamPrefix {
         if let rival {
             best = rival
             bestCost = cost(rival, sample).bytes
-            if keepsUnits { units = [(rival.unitSize, rival.unitDictionary)] }
+            if keepsUnits { units = [rival.units] }
         }
         var perfect = 0
         let close = trials.prefix(8).filter { $0.cost.bytes <= shortest + shortest / 3 + 64 }
@@ -205,14 +220,13 @@ extension StreamPrefix {
     }
 
     /// Each trial with each way to cut input, the likeliest first: which encoder it was may show only with the right way.
-    private func withUnits(_ trials: [Trial], _ units: [(size: Int, dictionary: Int)]) -> [Trial] {
+    private func withUnits(_ trials: [Trial], _ units: [InputUnits]) -> [Trial] {
         var result: [Trial] = []
         var least = Cost.tooMuch
         for trial in trials {
-            for unit in units {
+            for unit in units where trial.parameters.mayCut(unit) {
                 var next = trial
-                next.parameters.unitSize = unit.size
-                next.parameters.unitDictionary = unit.dictionary
+                next.parameters = trial.parameters.cutting(unit)
                 if units.count > 1 { next.cost = cost(next.parameters, glance, most: least + least / 3 + 64) }
                 least = min(least, next.cost.bytes)
                 result.append(next)
@@ -277,5 +291,27 @@ extension StreamPrefix {
             }
         }
         return best
+    }
+}
+
+extension StreamParameters {
+    var units: StreamPrefix.InputUnits {
+        .init(size: unitSize, dictionary: unitDictionary, jobSize: jobSize)
+    }
+
+    /// The same with input cut another way.
+    func cutting(_ units: StreamPrefix.InputUnits) -> Self {
+        var result = self
+        result.unitSize = units.size
+        result.unitDictionary = units.dictionary
+        result.jobSize = units.jobSize
+        return result
+    }
+
+    /// Whether input can be cut so: jobs are zlib's only, and where all positions are hashed it is all one where they begin.
+    func mayCut(_ units: StreamPrefix.InputUnits) -> Bool {
+        if units.jobSize == 0 { return true }
+        if case .chain(let settings) = model { return settings.level < 4 && !settings.gnu }
+        return false
     }
 }

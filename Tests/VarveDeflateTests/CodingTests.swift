@@ -90,6 +90,10 @@ struct CodingTests {
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
             StreamParameters(model: .igzip(.init(level: 3)), rule: .model, tree: .igzip),
             StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),
+            StreamParameters(
+                model: .chain(.init(level: 1)), rule: .tokens(16383), tree: .zlib, unitDictionary: 32768,
+                jobSize: 131_072),
+            StreamParameters(model: .sevenZipFast, rule: .model, tree: .libdeflate),
             StreamParameters(model: .optimal(.init(depth: 512, costs: .greedy)), rule: .none, tree: .zopfli),
         ]
         plan.compressedCount = 300

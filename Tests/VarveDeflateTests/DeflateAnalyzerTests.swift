@@ -114,6 +114,42 @@ struct DeflateAnalyzerTests {
         #expect(try rebuild(plan: old, plain: plain) == bytes)
     }
 
+    @Test("where a job of pigz -R begins is known, which matters at its fast levels")
+    func rsyncableJobs() throws {
+        let bytes = try Fixtures.bytes("rsyncable-pigz-1.gz")
+        let (plan, plain, summary) = try take(bytes)
+        #expect(summary.encoder == "zlib-1")
+        #expect(summary.corrections == 0)
+        #expect(summary.segments == 2)
+        #expect(try DeflatePlan(decoding: plan).parameters.map(\.jobSize) == [128 << 10])
+        #expect(plan.count < 300)
+        #expect(try rebuild(plan: plan, plain: plain) == bytes)
+    }
+
+    @Test("what zlib's fast levels hash at a flush is known, and plans that did not know make the file still")
+    func fastFlushes() throws {
+        let bytes = try Fixtures.bytes("flushes-zlib-1.gz")
+        let old = try Fixtures.bytes("flushes-zlib-1.plan4")
+        let (plan, plain, summary) = try take(bytes)
+        #expect(summary.encoder == "zlib-1")
+        #expect(summary.corrections == 0)
+        #expect(plan.count < old.count)
+        #expect(try rebuild(plan: old, plain: plain) == bytes)
+    }
+
+    @Test("7-Zip's fast levels need no corrections")
+    func sevenZipFast() throws {
+        let bytes = try Fixtures.bytes("long-7z-1.gz")
+        let (plan, plain, summary) = try take(bytes)
+        #expect(summary.encoder == "7zip-1")
+        #expect(summary.corrections == 0)
+        #expect(summary.correctionBytes == 0)
+        #expect(summary.segments == 2)
+        // The codes themselves are written down.
+        #expect(plan.count < 256)
+        #expect(try rebuild(plan: plan, plain: plain) == bytes)
+    }
+
     @Test(
         "plans of version 3 make the file still",
         arguments: ["late-zlib-9", "members", "long-flushes-go1.27", "long-7z-9"])

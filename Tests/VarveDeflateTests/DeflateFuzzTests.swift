@@ -76,6 +76,10 @@ struct DeflateFuzzTests {
         StreamParameters(
             model: .chain(.init(level: 6)), rule: .tokens(16), tree: .zlib, unitSize: 50, unitDictionary: 20),
         StreamParameters(model: .chain(.init(level: 1)), rule: .gnu(12, looks: true, ahead: 0), tree: .zlib),
+        StreamParameters(
+            model: .chain(.init(level: 2)), rule: .tokens(16), tree: .zlib, unitSize: 30, unitDictionary: 40,
+            jobSize: 100),
+        StreamParameters(model: .sevenZipFast, rule: .model, tree: .libdeflate),
         StreamParameters(model: .go(.init(level: 6)), rule: .tokens(7), tree: .go, unitSize: 64, unitDictionary: -1),
         StreamParameters(model: .goFast, rule: .plain(65535), tree: .go),
         StreamParameters(

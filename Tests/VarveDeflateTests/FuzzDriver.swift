@@ -146,7 +146,7 @@ struct FuzzDriver {
         let small = Int.random(in: 1...300, using: &random)
         func level(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let model: ModelChoice
-        switch random.next() % 14 {
+        switch random.next() % 15 {
         case 0: model = .generic(.init(hashBytes: 3 + level(0...1), depth: level(1...40)))
         case 1, 2:
             let strategies: [ChainModel.Strategy] = [.usual, .usual, .filtered, .runs]
@@ -154,6 +154,7 @@ struct FuzzDriver {
                 .init(
                     level: level(1...9), memLevel: level(1...9), gnu: level(0...1) == 1, windowBits: level(9...15),
                     strategy: strategies[level(0...3)]))
+        case 14: model = .sevenZipFast
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
         case 13:
@@ -196,7 +197,7 @@ struct FuzzDriver {
         switch model {
         case .klauspost, .goFast: if !result.rule.countsPlain { result.rule = .plain(65535) }
         case .generic, .optimal: break
-        case .libdeflate, .igzip: if result.rule.countsPlain { result.rule = .model }
+        case .libdeflate, .igzip, .sevenZipFast: if result.rule.countsPlain { result.rule = .model }
         default: if result.rule.countsPlain { result.rule = .tokens(small) }
         }
         result.tree = TreeKind.allCases[level(0...(TreeKind.allCases.count - 1))]
@@ -204,6 +205,7 @@ struct FuzzDriver {
             result.unitSize = Int.random(in: 1...2000, using: &random)
             result.unitDictionary = Int.random(in: -1...600, using: &random)
             if case .generic = model { result.unitDictionary = -1 }
+            if random.next() % 3 == 0 { result.jobSize = Int.random(in: 1...5000, using: &random) }
         }
         return result
     }
