@@ -29,6 +29,8 @@ struct AnalysisPass {
     private var segmentBit = 0
     /// Where it begins, for whatever model.
     var place = SegmentPlace()
+    /// Where a job's beginning is looked for again.
+    private var nextJobLook = 0
     /// From so many segments on, another model may be looked for; how often that was in vain.
     var nextChoice = 0
     var choicesInVain = 0
@@ -106,7 +108,7 @@ struct AnalysisPass {
     private static let memberMin = 256 << 10
 
     /// Whether a segment ends before the block just read, or ends where the member began.
-    private func cutBefore(_ block: DeflateBlock, _ memberCut: inout Cut?) -> Cut? {
+    private mutating func cutBefore(_ block: DeflateBlock, _ memberCut: inout Cut?) -> Cut? {
         var here = Cut(index: elements.count, plain: block.plainStart, bit: block.bitStart)
         let length = block.plainStart - segment.plainStart
         if case .raw? = elements.last, length > 0 {
@@ -124,9 +126,14 @@ struct AnalysisPass {
         return parameters.jobSize > 0 ? cutAtJob(here) : here
     }
 
+    /// Plain bytes between two looks for a job: blocks may have a byte each.
+    private static let jobLookMin = 16 << 10
+
     /// The last place at which an encoder that has jobs began one: only there it is known what it knows.
     /// - Parameter here: The end of what has been read, taken if there is no such place for long.
-    private func cutAtJob(_ here: Cut) -> Cut? {
+    private mutating func cutAtJob(_ here: Cut) -> Cut? {
+        if here.plain < nextJobLook { return nil }
+        nextJobLook = here.plain + Self.jobLookMin
         let job = inputEndings.lastJob(upTo: here.plain, from: max(place.job, place.member), size: parameters.jobSize)
         if job > segment.plainStart,
             let index = elements.lastIndex(where: {

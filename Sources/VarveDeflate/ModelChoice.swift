@@ -14,6 +14,7 @@ enum ModelChoice: Equatable {
     case zlibNG(ZlibNGModel.Parameters)
     case optimal(OptimalModel.Parameters)
     case sevenZipFast
+    case miniz(MinizModel.Parameters)
 
     /// How a segment in the middle of a stream gets at the model's state.
     enum RunUp: Equatable {
@@ -31,6 +32,7 @@ enum ModelChoice: Equatable {
         case .klauspost(let p) where p.level == 0: return .tokens(0, text: KlauspostModel.statelessText)
         case .klauspost(let p) where p.era == .since1_18:
             return .tokens(2 * 65535, text: KlauspostHistory.farthest)
+        case .miniz(let p): return p.level > 1 ? .history : .tokens(49_152, text: 0)
         case .goFast, .klauspost: return .tokens(2 * 65535, text: 0)
         case .klauspostLazy: return .tokens(66_000, text: 32768)
         case .libdeflate, .sevenZipFast: return .tokens(0, text: 32768)
@@ -41,8 +43,11 @@ enum ModelChoice: Equatable {
 
     /// Whether only the model knows where it can start so that it is in step (``TokenModel/restart(before:)``).
     var startsAtItsPlaces: Bool {
-        if case .igzip(let p) = self { return p.level == 3 }
-        return false
+        switch self {
+        case .igzip(let p): return p.level == 3
+        case .miniz(let p): return p.level == 1
+        default: return false
+        }
     }
 
     /// Plain bytes between restart points, at most as long as blocks are short: fewer for the slow levels, so that a range
@@ -88,6 +93,7 @@ enum ModelChoice: Equatable {
         case .optimal(let p) where p.costs == .codes: return [11, p.depth, 0]
         case .optimal(let p): return [12, p.depth, p.costs.rawValue]
         case .sevenZipFast: return [13, 1, 0]
+        case .miniz(let p): return [14, p.level, p.piecesGoOn ? 1 : 0]
         case .zlibNG(let p):
             let flags = p.hash.rawValue | (p.before2_1 ? 2 : 0) | (15 - p.windowBits) << 2
             return [7, p.level, flags | p.chunk << 5]
@@ -133,6 +139,9 @@ enum ModelChoice: Equatable {
             else { return nil }
             self = .optimal(.init(depth: raw[1], costs: costs))
         case 13: self = .sevenZipFast
+        case 14:
+            guard (1...10).contains(raw[1]) else { return nil }
+            self = .miniz(.init(level: raw[1], piecesGoOn: raw[2] != 0))
         case 7:
             let chunk = raw[2] >> 5
             let hash: FourByteHash = raw[2] & 1 == 0 ? .multiplied : .castagnoli
@@ -176,6 +185,9 @@ enum ModelChoice: Equatable {
             if p.level == 3 { return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipMapModel())) }
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
         case .optimal(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: OptimalModel(p)))
+        case .miniz(let p):
+            if p.level == 1 { return SpecializedWalk(SegmentWalk(parameters: parameters, model: MinizFastModel(p))) }
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: MinizModel(p)))
         case .sevenZipFast: return SpecializedWalk(SegmentWalk(parameters: parameters, model: SevenZipFastModel()))
         case .zlibNG(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ZlibNGModel(p)))
         }
@@ -203,6 +215,7 @@ enum ModelChoice: Equatable {
         case .goFast: return "go1.26-1"
         case .libdeflate(let p): return "libdeflate-\(p.level)"
         case .sevenZipFast: return "7zip-1"
+        case .miniz(let p): return "miniz-\(p.level)"
         case .igzip(let p): return "igzip-\(p.level)"
         case .klauspostLazy(let p):
             switch p.era {

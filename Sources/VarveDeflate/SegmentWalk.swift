@@ -120,6 +120,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             origin = max(origin, from - into - parameters.unitDictionary)
         }
         model.begin(plain, at: from, history: geometry.history, origin: min(origin, from - geometry.history))
+        if geometry.lead > 0 { model.runsUp(to: geometry.start) }
         freshAt = geometry.history == 0 ? from : -1
         var tape = VirtualTape(scratch, capacity: Self.scratchCapacity)
         while model.position < geometry.start {

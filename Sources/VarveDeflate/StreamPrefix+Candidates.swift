@@ -32,7 +32,9 @@ extension StreamPrefix {
         if inner.isEmpty, !complete, let only = endings.first, only == plain.end { inner = [only - member] }
         guard let first = inner.first else { return [InputUnits()] }
         let all = inner.reduce(first, Self.commonMeasure)
-        let size = all == first || all >= Self.unitMin ? all : 0
+        // Some of pigz's regular ends are not to be seen; where most are missing, the measure is chance.
+        let isRegular = inner.count * all >= (inner.last ?? 0) / 2
+        let size = isRegular && (all == first || all >= Self.unitMin) ? all : 0
         // Who begins anew with a dictionary does so at regular places.
         if size > 0 { return [16384, -1, 32768, 0].map { InputUnits(size: size, dictionary: $0) } }
         let jobs = Self.jobSizes.map { InputUnits(dictionary: 32768, jobSize: $0) }
@@ -89,6 +91,19 @@ extension StreamPrefix {
             full += 1
         }
         return full > 1
+    }
+
+    /// How many blocks fill miniz's buffer of tokens; nil if one that is not the last does not.
+    private func minizBlocks() -> Int? {
+        var full = 0
+        for element in elements.dropLast(complete ? 0 : 1) {
+            guard case .block(let block) = element, !block.isFinal, block.kind != .stored else { continue }
+            var codes = MinizCodes()
+            for index in block.tokenStart..<(block.tokenStart + block.tokenCount) { codes.count(tokens.base[index]) }
+            if !codes.isFull { return nil }
+            full += 1
+        }
+        return full
     }
 
     /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
@@ -199,6 +214,14 @@ extension StreamPrefix {
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
         for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
+        if let full = minizBlocks() {
+            var family = [6, 9, 1, 4, 5, 3, 2, 7, 8, 10].map {
+                set(.miniz(.init(level: $0)), .model, .libdeflate)
+            }
+            family.append(set(.miniz(.init(level: 1, piecesGoOn: true)), .model, .libdeflate))
+            // A single block could be anybody's.
+            result.insert(family, at: full > 0 ? 0 : result.count)
+        }
         if looksSevenZip() {
             let trees: [TreeKind] = [.libdeflate, .zlib, .go]
             result.insert(trees.map { set(.sevenZipFast, .model, $0) }, at: 0)

@@ -13,6 +13,9 @@ protocol TokenModel: AnyObject {
     /// Begins anew in the text being looked at, knowing the `history` bytes before `at` and nothing before them.
     func beginAgain(_ plain: UnsafePointer<UInt8>, at: Int, history: Int)
 
+    /// Told, after it has begun, that it runs up to a place where a block begins, and that none does before.
+    func runsUp(to place: Int)
+
     /// Where the next token starts.
     var position: Int { get }
 
@@ -70,6 +73,7 @@ extension TokenModel {
     func beginAgain(_ plain: UnsafePointer<UInt8>, at: Int, history: Int) {
         begin(plain, at: at, history: history, origin: at - history)
     }
+    func runsUp(to place: Int) {}
     var isBetweenBlocks: Bool { false }
     func endBlock() {}
     func restart(before limit: Int) -> Int? { nil }

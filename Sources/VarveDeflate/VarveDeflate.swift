@@ -23,7 +23,7 @@
 //
 //  Rejected: storing tokens (40-50 % of the gzip); running the system's encoders (bytes change with the library);
 //  a single universal predictor (1-7 % of the gzip, kept here as the fallback). Encoders that look for the cheapest way
-//  through a block (zopfli, 7-Zip, libdeflate 10-12) have a predictor of their own, of 1-2 % (``OptimalModel``).
+//  through a block (zopfli, 7-Zip from level 5, libdeflate 10-12) have a predictor of their own, of 1-2 % (``OptimalModel``).
 
 /// What went wrong while reading a deflate stream or a plan. Reasons are short, stable words meant for counting.
 package struct DeflateError: Error, Hashable, Sendable, CustomStringConvertible {

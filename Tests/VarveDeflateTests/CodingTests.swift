@@ -94,6 +94,8 @@ struct CodingTests {
                 model: .chain(.init(level: 1)), rule: .tokens(16383), tree: .zlib, unitDictionary: 32768,
                 jobSize: 131_072),
             StreamParameters(model: .sevenZipFast, rule: .model, tree: .libdeflate),
+            StreamParameters(model: .miniz(.init(level: 10)), rule: .model, tree: .libdeflate),
+            StreamParameters(model: .miniz(.init(level: 1, piecesGoOn: true)), rule: .model, tree: .libdeflate),
             StreamParameters(model: .optimal(.init(depth: 512, costs: .greedy)), rule: .none, tree: .zopfli),
         ]
         plan.compressedCount = 300

@@ -58,6 +58,7 @@ struct DeflateAnalyzerTests {
             ("zlib-ng-3-2.1.gz", "zlib-ng-3-2.1"), ("zlib-ng-4-2.0.gz", "zlib-ng-4-2.0"),
             ("zlib-ng-9-2.0.gz", "zlib-ng-9-2.0"), ("zlib-ng-1-2.0.6.gz", "zlib-ng-1-2.1-win13"),
             ("parts-zlib-ng-1.gz", "zlib-ng-1"), ("long-zlib-ng-1.gz", "zlib-ng-1"),
+            ("miniz-3.gz", "miniz-3"), ("long-miniz-1.gz", "miniz-1"), ("long-miniz-6.gz", "miniz-6"),
             ("chromium-1.gz", "chromium-1"), ("chromium-3.gz", "chromium-3"), ("chromium-6.gz", "chromium-6"),
         ])
     func identified(_ name: String, _ encoder: String) throws {

@@ -80,6 +80,9 @@ struct DeflateFuzzTests {
             model: .chain(.init(level: 2)), rule: .tokens(16), tree: .zlib, unitSize: 30, unitDictionary: 40,
             jobSize: 100),
         StreamParameters(model: .sevenZipFast, rule: .model, tree: .libdeflate),
+        StreamParameters(model: .miniz(.init(level: 1)), rule: .model, tree: .libdeflate),
+        StreamParameters(
+            model: .miniz(.init(level: 5)), rule: .model, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
         StreamParameters(model: .go(.init(level: 6)), rule: .tokens(7), tree: .go, unitSize: 64, unitDictionary: -1),
         StreamParameters(model: .goFast, rule: .plain(65535), tree: .go),
         StreamParameters(

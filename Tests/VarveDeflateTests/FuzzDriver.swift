@@ -146,7 +146,7 @@ struct FuzzDriver {
         let small = Int.random(in: 1...300, using: &random)
         func level(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &random) }
         let model: ModelChoice
-        switch random.next() % 15 {
+        switch random.next() % 16 {
         case 0: model = .generic(.init(hashBytes: 3 + level(0...1), depth: level(1...40)))
         case 1, 2:
             let strategies: [ChainModel.Strategy] = [.usual, .usual, .filtered, .runs]
@@ -155,6 +155,7 @@ struct FuzzDriver {
                     level: level(1...9), memLevel: level(1...9), gnu: level(0...1) == 1, windowBits: level(9...15),
                     strategy: strategies[level(0...3)]))
         case 14: model = .sevenZipFast
+        case 15: model = .miniz(.init(level: level(1...10), piecesGoOn: level(0...3) == 0))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
         case 13:
@@ -197,7 +198,7 @@ struct FuzzDriver {
         switch model {
         case .klauspost, .goFast: if !result.rule.countsPlain { result.rule = .plain(65535) }
         case .generic, .optimal: break
-        case .libdeflate, .igzip, .sevenZipFast: if result.rule.countsPlain { result.rule = .model }
+        case .libdeflate, .igzip, .sevenZipFast, .miniz: if result.rule.countsPlain { result.rule = .model }
         default: if result.rule.countsPlain { result.rule = .tokens(small) }
         }
         result.tree = TreeKind.allCases[level(0...(TreeKind.allCases.count - 1))]
