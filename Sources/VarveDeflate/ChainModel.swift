@@ -381,7 +381,7 @@ final class ChainModel: TokenModel {
                     insert(before: min(end, inputEnd &- hashed &+ 1))
                 } else {
                     inserted = end
-                    // At the end of input zlib hashes the last two bytes once more come.
+                    // Of what lies just before the end of input zlib hashes the last two bytes, once more come.
                     if inputEnd &- end < 3 {
                         inserted = max((parameters.hashesPastMatches ? end : inputEnd) &- 2, at &+ 1)
                     }

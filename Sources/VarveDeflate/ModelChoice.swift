@@ -67,6 +67,7 @@ enum ModelChoice: Equatable {
         switch self {
         case .chain(let p) where p.level > 3: return 320 << 10
         case .go(let p) where p.level > 3: return 480 << 10
+        case .miniz(let p) where p.level > 1: return 320 << 10
         default: return .max
         }
     }
