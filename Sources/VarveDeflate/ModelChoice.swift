@@ -139,9 +139,11 @@ enum ModelChoice: Equatable {
                 let costs = OptimalModel.CostSource(rawValue: raw[2]), costs != .codes
             else { return nil }
             self = .optimal(.init(depth: raw[1], costs: costs))
-        case 13: self = .sevenZipFast
+        case 13:
+            guard raw[1] == 1, raw[2] == 0 else { return nil }
+            self = .sevenZipFast
         case 14:
-            guard (1...10).contains(raw[1]) else { return nil }
+            guard (1...10).contains(raw[1]), raw[2] == 0 || raw[1] == 1 && raw[2] == 1 else { return nil }
             self = .miniz(.init(level: raw[1], piecesGoOn: raw[2] != 0))
         case 7:
             let chunk = raw[2] >> 5

@@ -155,7 +155,9 @@ struct FuzzDriver {
                     level: level(1...9), memLevel: level(1...9), gnu: level(0...1) == 1, windowBits: level(9...15),
                     strategy: strategies[level(0...3)]))
         case 14: model = .sevenZipFast
-        case 15: model = .miniz(.init(level: level(1...10), piecesGoOn: level(0...3) == 0))
+        case 15:
+            let level = level(1...10)
+            model = .miniz(.init(level: level, piecesGoOn: level == 1 && small % 4 == 0))
         case 3: model = .go(.init(level: level(2...9)))
         case 4: model = .goFast
         case 13:
