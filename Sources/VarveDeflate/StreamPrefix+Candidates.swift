@@ -82,28 +82,26 @@ extension StreamPrefix {
         return (other <= pieced / 8, pieced > 0)
     }
 
-    /// Whether all blocks but the last are as long as 7-Zip's.
-    private func looksSevenZip() -> Bool {
-        var full = 0
-        for element in elements.dropLast(complete ? 0 : 1) {
-            guard case .block(let block) = element, !block.isFinal, block.kind != .stored else { continue }
-            if !SevenZipFastModel.isFull(tokens: block.tokenCount, plain: block.plainCount) { return false }
-            full += 1
+    /// Blocks with codes that their encoder ended by its rule: all but the last one.
+    private var ruledBlocks: [DeflateBlock] {
+        elements.dropLast(complete ? 0 : 1).compactMap {
+            guard case .block(let block) = $0, !block.isFinal, block.kind != .stored else { return nil }
+            return block
         }
-        return full > 1
     }
 
-    /// How many blocks fill miniz's buffer of tokens; nil if one that is not the last does not.
-    private func minizBlocks() -> Int? {
-        var full = 0
-        for element in elements.dropLast(complete ? 0 : 1) {
-            guard case .block(let block) = element, !block.isFinal, block.kind != .stored else { continue }
+    /// Whether all blocks but the last are as long as 7-Zip's.
+    private func looksSevenZip(_ blocks: [DeflateBlock]) -> Bool {
+        blocks.count > 1 && blocks.allSatisfy { SevenZipFastModel.isFull(tokens: $0.tokenCount, plain: $0.plainCount) }
+    }
+
+    /// Whether all blocks but the last fill miniz's buffer of tokens.
+    private func mayBeMiniz(_ blocks: [DeflateBlock]) -> Bool {
+        blocks.allSatisfy { block in
             var codes = MinizCodes()
             for index in block.tokenStart..<(block.tokenStart + block.tokenCount) { codes.count(tokens.base[index]) }
-            if !codes.isFull { return nil }
-            full += 1
+            return codes.isFull
         }
-        return full
     }
 
     /// How many matches of three bytes there are: an encoder whose hash is over four finds few, by chance, or none.
@@ -214,15 +212,16 @@ extension StreamPrefix {
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
         for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
-        if let full = minizBlocks() {
+        let ruled = ruledBlocks
+        if mayBeMiniz(ruled) {
             var family = [6, 9, 1, 4, 5, 3, 2, 7, 8, 10].map {
                 set(.miniz(.init(level: $0)), .model, .libdeflate)
             }
             family.append(set(.miniz(.init(level: 1, piecesGoOn: true)), .model, .libdeflate))
             // A single block could be anybody's.
-            result.insert(family, at: full > 0 ? 0 : result.count)
+            result.insert(family, at: ruled.isEmpty ? result.count : 0)
         }
-        if looksSevenZip() {
+        if looksSevenZip(ruled) {
             let trees: [TreeKind] = [.libdeflate, .zlib, .go]
             result.insert(trees.map { set(.sevenZipFast, .model, $0) }, at: 0)
         }
