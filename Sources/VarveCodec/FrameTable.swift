@@ -74,6 +74,20 @@ package struct FrameTable: Sendable, Equatable {
         return offsets.partitionIndex { Int($0) > offset } - 1
     }
 
+    /// The chunks that hold bytes of `range` of the decoded payload; none if it has none of them.
+    package func chunks(holding range: Range<Int>) -> Range<Int> {
+        let bytes = range.clamped(to: 0..<rawBytes)
+        guard !bytes.isEmpty, let first = chunk(at: bytes.lowerBound), let last = chunk(at: bytes.upperBound - 1) else {
+            return 0..<0
+        }
+        return first..<last + 1
+    }
+
+    /// Where these chunks lie in the decoded payload.
+    package func range(of chunks: Range<Int>) -> Range<Int> {
+        Int(offsets[chunks.lowerBound])..<Int(offsets[chunks.upperBound])
+    }
+
     /// Lends the digests, 32 bytes a chunk, in order.
     package func withDigests<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

@@ -63,15 +63,17 @@ package enum SHA256Pieces {
         }
     }
 
-    /// Whether every chunk of `table` in `base` has its digest; meanwhile `stream` goes into `hash` beside it.
+    /// Whether every chunk of `table` in `base`, or those named, has its digest; meanwhile `stream` goes into `hash` beside it.
     ///
     /// When the answer is no, how much of `stream` went into `hash` is not said.
+    /// - Parameter base: The frame's bytes, up to the last of these chunks at least.
     package static func matches(
-        _ table: FrameTable, in base: UnsafeRawBufferPointer, absorbing stream: UnsafeRawBufferPointer,
-        into hash: inout SHA256State
+        _ table: FrameTable, _ chunks: Range<Int>? = nil, in base: UnsafeRawBufferPointer,
+        absorbing stream: UnsafeRawBufferPointer, into hash: inout SHA256State
     ) -> Bool {
-        let count = table.count
-        guard base.count >= table.rawBytes else { return false }
+        let chunks = chunks ?? 0..<table.count
+        let count = chunks.count
+        guard chunks.upperBound <= table.count, base.count >= table.range(of: chunks).upperBound else { return false }
         guard count > 0, let start = base.baseAddress else {
             hash.update(stream)
             return count == 0
@@ -79,7 +81,7 @@ package enum SHA256Pieces {
         return withUnsafeTemporaryAllocation(of: UInt64.self, capacity: count) { offsets in
             withUnsafeTemporaryAllocation(of: UInt32.self, capacity: count) { lengths in
                 for index in 0..<count {
-                    let range = table.range(index)
+                    let range = table.range(chunks.lowerBound + index)
                     offsets.initializeElement(at: index, to: UInt64(range.lowerBound))
                     lengths.initializeElement(at: index, to: UInt32(range.count))
                 }
@@ -90,8 +92,10 @@ package enum SHA256Pieces {
                             out, digest, stream.baseAddress?.assumingMemoryBound(to: UInt8.self), stream.count)
                     }
                     return table.withDigests { digests in
-                        guard let expected = digests.baseAddress, digests.count == 32 * count else { return false }
-                        return memcmp(out, expected, 32 * count) == 0
+                        guard let expected = digests.baseAddress, digests.count == 32 * table.count else {
+                            return false
+                        }
+                        return memcmp(out, expected + 32 * chunks.lowerBound, 32 * count) == 0
                     }
                 }
             }

@@ -5,26 +5,48 @@ import NIOConcurrencyHelpers
 import VarveCodec
 import VarveModel
 
-/// The chunks of one frame, decoded. Immutable once verified.
+/// The chunks of one frame, or some of them, decoded. Immutable once verified.
 final class DecodedFrame: @unchecked Sendable {  // `room` is written only before the frame is shared
     let table: FrameTable
+    /// Bytes of all its chunks.
+    let byteCount: Int
+    /// From the frame's first byte to the last chunk that is here.
     let room: UnsafeMutableRawBufferPointer
+    /// The chunks that are here.
+    private let chunks: Range<Int>
     private let pack: PackID
     private let index: Int
 
-    init(table: FrameTable, byteCount: Int, pack: PackID, index: Int) {
+    /// - Parameter wanted: Bytes of the frame; the chunks that have some of them are to be here. Nil for all.
+    init(table: FrameTable, byteCount: Int, wanted: Range<Int>?, pack: PackID, index: Int) {
         self.table = table
+        self.byteCount = byteCount
         self.pack = pack
         self.index = index
-        room = .allocate(byteCount: byteCount, alignment: 64)
+        if let wanted {
+            chunks = table.chunks(holding: wanted)
+            room = .allocate(byteCount: table.range(of: chunks).upperBound, alignment: 64)
+        } else {
+            chunks = 0..<table.count
+            room = .allocate(byteCount: byteCount, alignment: 64)
+        }
     }
 
     deinit { room.deallocate() }
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(room) }
+    /// Which of the frame's bytes are here.
+    var covered: Range<Int> { table.range(of: chunks) }
     var memoryBytes: Int { room.count + table.memoryBytes }
 
-    /// Compares every chunk with its digest.
+    /// Whether these bytes of the frame are here; nil for all.
+    func covers(_ wanted: Range<Int>?) -> Bool {
+        guard chunks.count < table.count else { return true }
+        guard let wanted else { return false }
+        return covered.lowerBound <= wanted.lowerBound && wanted.upperBound <= covered.upperBound
+    }
+
+    /// Compares every chunk that is here with its digest.
     /// - Throws: `corrupted`.
     func verify() throws(VarveError) {
         var none = SHA256State()
@@ -33,7 +55,7 @@ final class DecodedFrame: @unchecked Sendable {  // `room` is written only befor
 
     /// The same, while `stream` goes into a running hash on the other lane: the two together cost about one pass.
     func verify(absorbing stream: UnsafeRawBufferPointer, into hash: inout SHA256State) throws(VarveError) {
-        let isWhole = SHA256Pieces.matches(table, in: bytes, absorbing: stream, into: &hash)
+        let isWhole = SHA256Pieces.matches(table, chunks, in: bytes, absorbing: stream, into: &hash)
         guard isWhole else {
             throw VarveError(.corrupted, "a chunk in frame \(index) of pack \(pack.hex) is not what its digest says")
         }
@@ -91,9 +113,16 @@ final class FrameCache: Sendable {
 
     /// The frame if it is here, or the one that `decode` gives. Of several who want the same frame at the same time one decodes it,
     /// the others wait.
-    /// - Parameter decode: Must give a verified frame, and ask for no other one meanwhile.
-    func frame(_ key: Key, orDecode decode: () throws(VarveError) -> DecodedFrame) throws(VarveError) -> DecodedFrame {
-        if let frame = self[key] { return frame }
+    ///
+    /// A frame of which other bytes are here is decoded anew, then wholly: no frame is decoded bit by bit.
+    /// - Parameters:
+    ///   - wanted: Which of its bytes must be there; nil for all.
+    ///   - decode: Must give a verified frame with the bytes that it is told, and ask for no other one meanwhile.
+    func frame(
+        _ key: Key, with wanted: Range<Int>? = nil,
+        orDecode decode: (_ wanted: Range<Int>?) throws(VarveError) -> DecodedFrame
+    ) throws(VarveError) -> DecodedFrame {
+        if let frame = self[key], frame.covers(wanted) { return frame }
         let mine = Turn(value: false)
         let other = state.withLockedValue { state -> Turn? in
             if let turn = state.turns[key] { return turn }
@@ -104,16 +133,17 @@ final class FrameCache: Sendable {
             other.lock(whenValue: true)
             other.unlock()
             // If it is damaged or too large to be kept, each finds out for himself.
-            if let frame = self[key] { return frame }
-            return try decode()
+            if let frame = self[key], frame.covers(wanted) { return frame }
+            return try decode(wanted)
         }
         defer {
             state.withLockedValue { $0.turns[key] = nil }
             mine.lock()
             mine.unlock(withValue: true)
         }
-        if let frame = self[key] { return frame }
-        let frame = try decode()
+        let present = self[key]
+        if let present, present.covers(wanted) { return present }
+        let frame = try decode(present == nil ? wanted : nil)
         self[key] = frame
         return frame
     }

@@ -87,7 +87,8 @@ final class PackReader: Sendable {
     }
 
     /// Decodes a frame of chunks; its chunks are not verified yet.
-    func decode(_ index: Int) throws(VarveError) -> DecodedFrame {
+    /// - Parameter wanted: Bytes of the frame that will do; nil for all.
+    func decode(_ index: Int, _ wanted: Range<Int>? = nil) throws(VarveError) -> DecodedFrame {
         guard let entry = entry(index) else { throw VarveError(.corrupted, "pack \(id.hex) has no frame \(index)") }
         return try reading(entry.offset, entry.frameBytes) { bytes throws(CodecError) in
             let header = try FrameHeader(decoding: bytes)
@@ -97,9 +98,10 @@ final class PackReader: Sendable {
             let table = try FrameTable(
                 decoding: UnsafeRawBufferPointer(rebasing: bytes[FrameHeader.byteCount..<header.payloadOffset]),
                 header: header)
-            let frame = DecodedFrame(table: table, byteCount: header.rawBytes, pack: id, index: index)
+            let frame = DecodedFrame(
+                table: table, byteCount: header.rawBytes, wanted: wanted, pack: id, index: index)
             try Decompressors.shared.with { (decompressor: inout ZstdDecompressor) throws(CodecError) in
-                try FrameDecoder.decodePayload(
+                try FrameDecoder.decodePayloadPrefix(
                     header, UnsafeRawBufferPointer(rebasing: bytes[header.payloadOffset...]), into: frame.room,
                     decompressor: &decompressor)
             }

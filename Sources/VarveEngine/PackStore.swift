@@ -72,8 +72,8 @@ final class PackStore: Sendable {
 
     /// The decoded, verified frame `index` of a pack.
     func frame(_ index: Int, of reader: PackReader) throws(VarveError) -> DecodedFrame {
-        try frames.frame(FrameCache.Key(pack: reader.number, frame: index)) { () throws(VarveError) in
-            let frame = try reader.decode(index)
+        try frames.frame(FrameCache.Key(pack: reader.number, frame: index)) { wanted throws(VarveError) in
+            let frame = try reader.decode(index, wanted)
             try frame.verify()
             return frame
         }

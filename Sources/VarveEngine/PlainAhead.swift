@@ -28,15 +28,19 @@ final class PlainAhead: Sendable {
 
     private let core: Core
     private let loaded: LoadedRecipe
+    private let extents: FrameExtents
     private let parts: [Range<UInt64>]
     private let state = NIOLockedValueBox(State())
     /// For each part whether no helper is at work on it.
     private let idle: [ConditionLock<Bool>]
 
-    /// - Parameter ranges: Of plain bytes, in the order in which they will be asked for.
-    init(core: Core, _ loaded: LoadedRecipe, _ ranges: [Range<UInt64>]) {
+    /// - Parameters:
+    ///   - ranges: Of plain bytes, in the order in which they will be asked for.
+    ///   - extents: What the reader knows of what he will ask for.
+    init(core: Core, _ loaded: LoadedRecipe, _ ranges: [Range<UInt64>], _ extents: FrameExtents) {
         self.core = core
         self.loaded = loaded
+        self.extents = extents
         var parts: [Range<UInt64>] = []
         for range in ranges {
             var start = range.lowerBound
@@ -80,7 +84,7 @@ final class PlainAhead: Sendable {
         guard let part else { return }
         if !idle[part].lock(whenValue: true, timeoutSeconds: 0) {
             if let next = take(asHelper: false) {
-                var reader = PlainReader(core: core, loaded)
+                var reader = PlainReader(core: core, loaded, extents)
                 work(on: next, with: &reader)
             }
             idle[part].lock(whenValue: true)
@@ -89,7 +93,7 @@ final class PlainAhead: Sendable {
     }
 
     private func work() {
-        var reader = PlainReader(core: core, loaded)
+        var reader = PlainReader(core: core, loaded, extents)
         while let part = take(asHelper: true) { work(on: part, with: &reader) }
     }
 

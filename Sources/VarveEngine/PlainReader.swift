@@ -36,15 +36,18 @@ struct LoadedRecipe: Sendable {
 struct PlainReader {
     private let core: Core
     private let recipe: Recipe
+    private let extents: FrameExtents
     private var content: StreamCursor
     private var headers: StreamCursor
     private var corrections: StreamCursor
     private var digest: Digest { recipe.digest }
 
-    init(core: Core, _ loaded: LoadedRecipe) {
+    /// - Parameter extents: What is known of what will be asked for.
+    init(core: Core, _ loaded: LoadedRecipe, _ extents: FrameExtents = FrameExtents()) {
         self.core = core
+        self.extents = extents
         recipe = loaded.recipe
-        content = StreamCursor(loaded.content, packs: loaded.packs)
+        content = StreamCursor(loaded.content, packs: loaded.packs, addresses: extents.addresses)
         headers = StreamCursor(loaded.headers, packs: loaded.packs)
         corrections = StreamCursor(loaded.corrections, packs: loaded.packs)
     }
@@ -83,6 +86,38 @@ struct PlainReader {
         }
     }
 
+    /// What these ranges of plain bytes take of each frame.
+    mutating func extents(of ranges: [Range<UInt64>]) throws(VarveError) -> FrameExtents {
+        var extents = FrameExtents()
+        // Of the frame in which one run begins others do, too.
+        var tables: [FrameCache.Key: FrameTable] = [:]
+        for range in ranges {
+            try recipe.weave.segments(in: range) { (stream, range) throws(VarveError) in
+                guard stream == .content else { return }
+                var position = range.lowerBound
+                while position < range.upperBound, !extents.isFull {
+                    let place = try seek(position, &content)
+                    let reader = try core.packs.reader(place.pack)
+                    let start: UInt64
+                    if let known = content.runAddress {
+                        start = known
+                    } else {
+                        start = try tableAddress(of: place, in: reader, &tables)
+                    }
+                    content.runAddress = start
+                    extents.note(start, ofRun: content.run)
+                    let (index, entry) = try frame(at: start + place.offsetInRun, in: reader)
+                    let offset = start + place.offsetInRun - entry.rawAddress
+                    let count = min(UInt64(entry.rawBytes) - offset, place.left, range.upperBound - position)
+                    extents.add(
+                        Int(offset)..<Int(offset + count), of: FrameCache.Key(pack: reader.number, frame: index))
+                    position += count
+                }
+            }
+        }
+        return extents
+    }
+
     /// Decodes and verifies the frames that have the plain bytes of the range, so that they are in the frame cache.
     mutating func warm(_ range: Range<UInt64>) throws(VarveError) {
         var none: WholeDigest?
@@ -117,51 +152,88 @@ struct PlainReader {
         }
     }
 
+    private func seek(_ position: UInt64, _ cursor: inout StreamCursor) throws(VarveError) -> StreamCursor.Place {
+        guard let place = cursor.seek(position) else {
+            throw VarveError(.corrupted, "a stream of blob \(digest) has no byte \(position)")
+        }
+        return place
+    }
+
+    private func frame(
+        at address: UInt64, in reader: PackReader
+    ) throws(VarveError) -> (index: Int, entry: FrameDirectory.Entry) {
+        guard let index = reader.directory.frame(holdingRawAddress: address), let entry = reader.entry(index) else {
+            throw VarveError(.corrupted, "pack \(reader.id.hex) has no raw address \(address)")
+        }
+        return (index, entry)
+    }
+
     /// Puts the frame that holds byte `position` of the stream under the cursor.
     private func load(
         _ position: UInt64, _ cursor: inout StreamCursor, _ whole: inout WholeDigest?
     ) throws(VarveError) {
-        guard let place = cursor.seek(position) else {
-            throw VarveError(.corrupted, "a stream of blob \(digest) has no byte \(position)")
-        }
+        let place = try seek(position, &cursor)
         let reader = try core.packs.reader(place.pack)
         let start: UInt64
         if let known = cursor.runAddress {
             start = known
         } else {
             start = try address(of: place, in: reader, &whole)
-            cursor.runAddress = start
         }
+        cursor.runAddress = start
         let address = start + place.offsetInRun
-        guard let index = reader.directory.frame(holdingRawAddress: address), let entry = reader.entry(index) else {
-            throw VarveError(.corrupted, "pack \(reader.id.hex) has no raw address \(address)")
-        }
-        guard cursor.put(try frame(index, of: reader, &whole), at: place, address: address, entry: entry) else {
+        let (index, entry) = try frame(at: address, in: reader)
+        let wanted = extents.extent(
+            of: FrameCache.Key(pack: reader.number, frame: index), with: Int(address - entry.rawAddress))
+        guard cursor.put(try frame(index, of: reader, wanted, &whole), at: place, address: address, entry: entry) else {
             throw VarveError(.corrupted, "frame \(index) of pack \(reader.id.hex) differs from the pack's directory")
         }
     }
 
-    /// The raw address at which the run begins that has the place.
+    /// The raw address at which the run begins that has the place, by its frame's table.
+    private func tableAddress(
+        of place: StreamCursor.Place, in reader: PackReader, _ tables: inout [FrameCache.Key: FrameTable]
+    ) throws(VarveError) -> UInt64 {
+        let (index, entry) = try reader.frame(holding: place.firstOrdinal)
+        let inFrame = Int(place.firstOrdinal - entry.firstOrdinal)
+        if inFrame == 0 { return entry.rawAddress }
+        let key = FrameCache.Key(pack: reader.number, frame: index)
+        let table: FrameTable
+        if let known = tables[key] { table = known } else { table = try reader.table(index) }
+        tables[key] = table
+        return try address(of: inFrame, entry, table, reader)
+    }
+
+    private func address(
+        of chunk: Int, _ entry: FrameDirectory.Entry, _ table: FrameTable, _ reader: PackReader
+    ) throws(VarveError) -> UInt64 {
+        guard chunk < table.count else {
+            throw VarveError(.corrupted, "pack \(reader.id.hex) has no chunk \(entry.firstOrdinal) + \(chunk)")
+        }
+        return entry.rawAddress + UInt64(table.range(chunk).lowerBound)
+    }
+
+    /// The same. The frame is decoded if the place lies in it.
     private func address(
         of place: StreamCursor.Place, in reader: PackReader, _ whole: inout WholeDigest?
     ) throws(VarveError) -> UInt64 {
         let (index, entry) = try reader.frame(holding: place.firstOrdinal)
         let inFrame = Int(place.firstOrdinal - entry.firstOrdinal)
-        if inFrame == 0 { return entry.rawAddress }
-        // The run begins inside a frame: its table says where. Its chunks are not wanted if the place lies behind.
+        // Only a run that begins inside a frame needs its table. Its chunks are not wanted if the place lies behind.
         let isBehind = entry.rawAddress + place.offsetInRun >= entry.rawAddresses.upperBound
-        let table = isBehind ? try reader.table(index) : try frame(index, of: reader, &whole).table
-        guard inFrame < table.count else {
-            throw VarveError(.corrupted, "pack \(reader.id.hex) has no chunk \(place.firstOrdinal)")
+        guard inFrame > 0, !isBehind else {
+            var none: [FrameCache.Key: FrameTable] = [:]
+            return try tableAddress(of: place, in: reader, &none)
         }
-        return entry.rawAddress + UInt64(table.range(inFrame).lowerBound)
+        return try address(of: inFrame, entry, try frame(index, of: reader, nil, &whole).table, reader)
     }
 
     private func frame(
-        _ index: Int, of reader: PackReader, _ whole: inout WholeDigest?
+        _ index: Int, of reader: PackReader, _ wanted: Range<Int>?, _ whole: inout WholeDigest?
     ) throws(VarveError) -> DecodedFrame {
-        try core.packs.frames.frame(FrameCache.Key(pack: reader.number, frame: index)) { () throws(VarveError) in
-            let frame = try reader.decode(index)
+        let key = FrameCache.Key(pack: reader.number, frame: index)
+        return try core.packs.frames.frame(key, with: wanted) { wanted throws(VarveError) in
+            let frame = try reader.decode(index, wanted)
             if whole != nil {
                 try whole?.verify(frame)
             } else {

@@ -23,15 +23,19 @@ struct StreamCursor {
     private let runs: [RecipeRun]
     private let packs: [UInt32]
     private var runIndex = 0
+    private let addresses: [Int: UInt64]
     private var knownRun: (index: Int, address: UInt64)?
     private var frame: DecodedFrame?
     /// The part of the stream that lies in `frame`, and where in the frame it begins.
     private var covered: Range<UInt64> = 0..<0
     private var frameOffset = 0
 
-    /// - Parameter runs: With the ordinals that their chunks have now, in `packs`.
-    init(_ runs: [RecipeRun], packs: [UInt32]) {
+    /// - Parameters:
+    ///   - runs: With the ordinals that their chunks have now, in `packs`.
+    ///   - addresses: For some of them, by number, the raw address of the pack at which they begin.
+    init(_ runs: [RecipeRun], packs: [UInt32], addresses: [Int: UInt64] = [:]) {
         self.runs = runs
+        self.addresses = addresses
         self.packs = packs
     }
 
@@ -68,19 +72,23 @@ struct StreamCursor {
             left: run.streamRange.upperBound - position, position: position)
     }
 
+    /// The number of the run found last.
+    var run: Int { runIndex }
+
     /// The raw address of the pack at which the run found last begins, if anybody said so.
     var runAddress: UInt64? {
-        get { knownRun.flatMap { $0.index == runIndex ? $0.address : nil } }
+        get { knownRun.flatMap { $0.index == runIndex ? $0.address : nil } ?? addresses[runIndex] }
         set { knownRun = newValue.map { (runIndex, $0) } }
     }
 
     /// Puts a frame under the cursor: the byte `place.position` of the stream lies at `address` of the pack's raw bytes.
     mutating func put(_ frame: DecodedFrame, at place: Place, address: UInt64, entry: FrameDirectory.Entry) -> Bool {
-        guard entry.rawAddresses.contains(address), frame.bytes.count == entry.rawBytes else { return false }
+        guard entry.rawAddresses.contains(address), frame.byteCount == entry.rawBytes else { return false }
+        let offset = Int(address - entry.rawAddress)
+        guard frame.covered.contains(offset) else { return false }
         self.frame = frame
-        frameOffset = Int(address - entry.rawAddress)
-        let count = min(place.left, entry.rawAddresses.upperBound - address)
-        covered = place.position..<place.position + count
+        frameOffset = offset
+        covered = place.position..<place.position + min(place.left, UInt64(frame.covered.upperBound - offset))
         return true
     }
 

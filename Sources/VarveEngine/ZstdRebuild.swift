@@ -92,8 +92,7 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     private func lane(of range: Range<UInt64>) -> ZstdLane {
         let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.aheadBytes)))
         let text = rebuilder.text(for: wanted).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
-        return ZstdLane(
-            PlainReader(core: core, loaded), PlainAhead(core: core, loaded, text), rebuilder, range, digest)
+        return ZstdLane(core: core, loaded, rebuilder, range, text)
     }
 
     /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.
@@ -118,29 +117,44 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
     /// Bytes of which the text is read ahead; what comes later is made too slowly to need it.
     static let aheadBytes = 1 << 20
 
-    private let digest: Digest
+    private let core: Core
+    private let loaded: LoadedRecipe
     private let rebuilder: ZstdRebuilder
     private let range: Range<UInt64>
     private var position: UInt64
     private var reader: PlainReader
-    /// Reads the text of the run-up and of the first bytes.
+    /// The text of the run-up and of the first bytes, and who reads it.
+    private let text: [Range<UInt64>]
     private var ahead: PlainAhead?
     private var stream: ZstdRebuildStream?
     /// What was made beyond the last piece.
     private var rest = ByteBuffer()
 
     fileprivate init(
-        _ reader: PlainReader, _ ahead: PlainAhead, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>, _ digest: Digest
+        core: Core, _ loaded: LoadedRecipe, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>, _ text: [Range<UInt64>]
     ) {
-        self.reader = reader
-        self.ahead = ahead
+        self.core = core
+        self.loaded = loaded
         self.rebuilder = rebuilder
         self.range = range
-        self.digest = digest
+        self.text = text
         position = range.lowerBound
+        reader = PlainReader(core: core, loaded)
     }
 
     deinit { ahead?.stop() }
+
+    private func begin() throws(VarveError) {
+        var extents = FrameExtents()
+        // Who goes on behind what is read ahead wants all of most frames.
+        if range.upperBound - range.lowerBound <= UInt64(Self.aheadBytes) {
+            extents = try reader.extents(of: text)
+            reader = PlainReader(core: core, loaded, extents)
+        }
+        let ahead = PlainAhead(core: core, loaded, text, extents)
+        ahead.start()
+        self.ahead = ahead
+    }
 
     /// Pieces that come in all: each but the last has `pieceBytes`.
     var pieceCount: Int {
@@ -154,7 +168,7 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
     /// The next piece; nil at the end.
     func nextPiece() throws(VarveError) -> ByteBuffer? {
         guard !isDone else { return nil }
-        ahead?.start()
+        if position == range.lowerBound { try begin() }
         defer {
             if isDone || position - range.lowerBound >= UInt64(Self.aheadBytes) {
                 ahead?.stop()
@@ -185,7 +199,7 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
         } catch let error as VarveError {
             throw error
         } catch {
-            throw VarveError(.corrupted, "blob \(digest) can not be made again", cause: error)
+            throw VarveError(.corrupted, "blob \(loaded.recipe.digest) can not be made again", cause: error)
         }
         position += UInt64(wanted)
         if isDone { self.stream = nil }

@@ -14,7 +14,9 @@ package struct ZstdRebuilder: Sendable {
         package let plain: Range<Int>
         /// Plain bytes over which a search runs before it can be made.
         package let runUp: Int
-        fileprivate let element: Int
+        /// Whether who makes the one before, too, begins anew here.
+        let beginsAnew: Bool
+        let element: Int
         /// Which of its frame's restart points it begins at; nil for the frame's beginning.
         fileprivate let point: Int?
     }
@@ -29,8 +31,8 @@ package struct ZstdRebuilder: Sendable {
     package let segments: [Segment]
 
     fileprivate let bytes: [UInt8]
-    fileprivate let elements: [ZstdPlan.Element]
-    fileprivate let parameters: [ZstdParameters]
+    let elements: [ZstdPlan.Element]
+    let parameters: [ZstdParameters]
 
     /// - Throws: ``ZstdError`` `plan-damaged`, or `plan-version` if a newer program wrote it.
     package init(plan bytes: [UInt8]) throws(ZstdError) {
@@ -43,20 +45,21 @@ package struct ZstdRebuilder: Sendable {
         encoder = plan.parameters.map(\.name).joined(separator: "+")
         var segments: [Segment] = []
         for (index, element) in plan.elements.enumerated() {
-            var places: [(compressed: Int, plain: Int, runUp: Int)] = [(0, 0, 0)]
-            if case .frame(let frame) = element.content {
-                places += frame.points.restarts.map { ($0.mark.compressed, $0.mark.plain, $0.runUp) }
-            }
-            for (number, place) in places.enumerated() {
-                var end = (compressed: element.compressedCount, plain: element.plainCount, runUp: 0)
-                if number + 1 < places.count { end = places[number + 1] }
+            var points: [RestartPoint] = []
+            if case .frame(let frame) = element.content { points = frame.points.restarts }
+            for number in 0...points.count {
+                let point = number == 0 ? nil : points[number - 1]
+                let place = (compressed: point?.mark.compressed ?? 0, plain: point?.mark.plain ?? 0)
+                var end = (compressed: element.compressedCount, plain: element.plainCount)
+                if number < points.count { end = (points[number].mark.compressed, points[number].mark.plain) }
                 guard end.compressed >= place.compressed else { throw .planDamaged }
                 segments.append(
                     Segment(
                         compressed: (element.compressedStart + place.compressed)..<(element.compressedStart
                             + end.compressed),
                         plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain),
-                        runUp: place.runUp,
+                        runUp: point?.runUp ?? 0,
+                        beginsAnew: point?.far != nil,
                         element: index,
                         point: number == 0 ? nil : number - 1))
             }
@@ -77,45 +80,19 @@ package struct ZstdRebuilder: Sendable {
     }
 
     /// The first segment of which bytes lie at `start` of the file or behind.
-    private func segment(at start: Int) -> Segment? {
+    private func segment(at start: Int) -> Segment? { segmentIndex(at: start).map { segments[$0] } }
+
+    func segmentIndex(at start: Int) -> Int? {
         var low = 0
         var high = segments.count
         while low < high {
             let middle = (low + high) / 2
             if segments[middle].compressed.upperBound > start { high = middle } else { low = middle + 1 }
         }
-        return low < segments.count ? segments[low] : nil
+        return low < segments.count ? low : nil
     }
 
-    /// The plain bytes that a stream asks for on its way to these bytes of the file and through them, about, in that order.
-    package func text(for range: Range<Int>) -> [Range<Int>] {
-        guard let first = segment(at: range.lowerBound) else { return [] }
-        var ranges: [Range<Int>] = []
-        if let (point, set) = point(of: first) {
-            let start = elements[first.element].plainStart + point.mark.plain
-            let window = parameters[set].windowBytes
-            // Without a run-up a job begins.
-            let reach = min(point.runUp > 0 ? window : ReferenceModel.jobReach(window), point.mark.plain)
-            ranges.append((start - point.runUp)..<start)
-            if point.runUp < reach {
-                let (first, end) = (point.mark.plain - reach, point.mark.plain - point.runUp)
-                let far = point.far?.ranges(from: first, to: end)
-                let frame = start - point.mark.plain
-                ranges += (far ?? [first..<end]).map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
-            }
-        }
-        guard let last = segment(at: range.upperBound - 1) else { return ranges }
-        var end = last.plain.upperBound
-        if case .frame(let frame) = elements[last.element].content {
-            let element = elements[last.element]
-            let wire = frame.points.wires.first { element.compressedStart + $0.mark.compressed >= range.upperBound }
-            if let wire { end = min(end, element.plainStart + wire.mark.plain) }
-        }
-        if end > first.plain.lowerBound { ranges.append(first.plain.lowerBound..<end) }
-        return ranges
-    }
-
-    private func point(of segment: Segment) -> (RestartPoint, parameters: Int)? {
+    func point(of segment: Segment) -> (RestartPoint, parameters: Int)? {
         guard let number = segment.point, case .frame(let frame) = elements[segment.element].content else { return nil }
         return (frame.points.restarts[number], frame.parameters)
     }

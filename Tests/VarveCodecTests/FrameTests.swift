@@ -39,6 +39,50 @@ struct FrameTests {
         #expect(table.memoryBytes >= 96 + 16)
     }
 
+    @Test("the chunks that hold bytes of a range, and where those lie")
+    func chunksHolding() throws {
+        let batch = ChunkBatch(raw: Array(0..<10), lengths: [3, 1, 6])
+        let table = try DecodedTestFrame(try batch.frame()).table
+        for start in 0..<10 {
+            for end in start + 1...10 {
+                let chunks = table.chunks(holding: start..<end)
+                #expect(chunks == [0, 0, 0, 1, 2, 2, 2, 2, 2, 2][start]..<[1, 1, 1, 2, 3, 3, 3, 3, 3, 3][end - 1])
+                #expect(
+                    table.range(of: chunks) == table.range(chunks.lowerBound)
+                        .lowerBound..<table.range(chunks.upperBound - 1).upperBound)
+            }
+            #expect(table.chunks(holding: start..<start).isEmpty)
+            #expect(table.chunks(holding: start..<Int.max) == table.chunks(holding: start..<10))
+        }
+        #expect(table.chunks(holding: 10..<12).isEmpty)
+        #expect(table.range(of: 1..<1).isEmpty)
+    }
+
+    @Test("only the chunks that are named are compared with their digests")
+    func someMatch() throws {
+        var numbers = SeededNumbers(46)
+        var batch = ChunkBatch(&numbers, count: 9)
+        let offsets = batch.lengths.indices.map { UInt64(batch.lengths[..<$0].reduce(0, +)) }
+        batch.raw.lend { SHA256Pieces.digests(of: $0, offsets: offsets, lengths: batch.lengths, into: &batch.digests) }
+        let table = try DecodedTestFrame(try batch.frame()).table
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        for damaged in 0..<9 {
+            var raw = batch.raw
+            raw[Int(offsets[damaged])] ^= 1
+            for first in 0..<9 {
+                for end in first...9 {
+                    // What lies behind the last one need not be there.
+                    let part = raw[..<table.range(of: first..<end).upperBound]
+                    var hash = SHA256State()
+                    let isWhole = Array(part).lend {
+                        SHA256Pieces.matches(table, first..<end, in: $0, absorbing: nothing, into: &hash)
+                    }
+                    #expect(isWhole == !(first..<end).contains(damaged))
+                }
+            }
+        }
+    }
+
     @Test("the header's bytes are what the format says")
     func headerBytes() throws {
         let bytes = try ChunkBatch(raw: [9, 8, 7], lengths: [1, 2]).frame(kind: .headers, firstOrdinal: 5)

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Which text is needed where, for whoever reads it ahead.
+extension ZstdRebuilder {
+    /// The plain bytes that a stream asks for on its way to these bytes of the file and through them, about, in that order.
+    package func text(for range: Range<Int>) -> [Range<Int>] {
+        guard let first = segmentIndex(at: range.lowerBound) else { return [] }
+        var ranges: [Range<Int>] = []
+        for segment in segments[first...] {
+            guard segment.compressed.lowerBound < range.upperBound else { break }
+            if ranges.isEmpty || segment.beginsAnew { ranges += textBefore(segment) }
+            let end = plainEnd(of: range.upperBound, in: segment)
+            if end > segment.plain.lowerBound { ranges.append(segment.plain.lowerBound..<end) }
+        }
+        return ranges
+    }
+
+    /// The text before a segment that whoever begins there asks for.
+    private func textBefore(_ segment: Segment) -> [Range<Int>] {
+        guard let (point, set) = point(of: segment) else { return [] }
+        let start = elements[segment.element].plainStart + point.mark.plain
+        let window = parameters[set].windowBytes
+        // Without a run-up a job begins.
+        let reach = min(point.runUp > 0 ? window : ReferenceModel.jobReach(window), point.mark.plain)
+        var ranges = [(start - point.runUp)..<start]
+        if point.runUp < reach {
+            let (first, end) = (point.mark.plain - reach, point.mark.plain - point.runUp)
+            let far = point.far?.ranges(from: first, to: end)
+            let frame = start - point.mark.plain
+            ranges += (far ?? [first..<end]).map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
+        }
+        return ranges
+    }
+
+    /// About where in the plain bytes the block ends that makes the file's byte before `compressed`.
+    private func plainEnd(of compressed: Int, in segment: Segment) -> Int {
+        guard compressed < segment.compressed.upperBound, case .frame(let frame) = elements[segment.element].content
+        else { return segment.plain.upperBound }
+        // Between two points the text is taken to be everywhere the same.
+        let element = elements[segment.element]
+        var low = (compressed: segment.compressed.lowerBound, plain: segment.plain.lowerBound)
+        var high = (compressed: segment.compressed.upperBound, plain: segment.plain.upperBound)
+        for wire in frame.points.wires {
+            let place = (element.compressedStart + wire.mark.compressed, element.plainStart + wire.mark.plain)
+            if place.0 <= compressed, place.0 > low.compressed { low = place }
+            if place.0 >= compressed {
+                if place.0 < high.compressed { high = place }
+                break
+            }
+        }
+        let share = Double(compressed - low.compressed) / Double(max(high.compressed - low.compressed, 1))
+        let end = low.plain + Int(share * Double(high.plain - low.plain)) + 2 * ZstdTables.blockMax
+        return min(end, high.plain)
+    }
+}
