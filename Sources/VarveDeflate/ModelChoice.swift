@@ -62,12 +62,12 @@ enum ModelChoice: Equatable {
     }
 
     /// Work (``Effort/work(plain:steps:)``) between restart points, of models whose search may take ten times as long in one
-    /// place as in another: some 10 ms.
+    /// place as in another: some 8 ms.
     var segmentWork: Int {
         switch self {
-        case .chain(let p) where p.level > 3: return 320 << 10
-        case .go(let p) where p.level > 3: return 480 << 10
-        case .miniz(let p) where p.level > 1: return 320 << 10
+        case .chain(let p) where p.level > 3: return 256 << 10
+        case .go(let p) where p.level > 3: return 384 << 10
+        case .miniz(let p) where p.level > 1: return 256 << 10
         default: return .max
         }
     }
