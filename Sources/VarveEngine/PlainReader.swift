@@ -31,8 +31,8 @@ struct LoadedRecipe: Sendable {
 
 /// Reads the plain bytes of a blob (a layer's tar, whatever lies around it) out of its chunks, at any place.
 ///
-/// No byte leaves before it is verified: a frame's chunks are compared with their digests when the frame is decoded. For
-/// one thread at a time.
+/// No byte leaves before it is verified: a frame's chunks, or those of them that will be asked for, are compared with their
+/// digests when the frame is decoded. For one thread at a time.
 struct PlainReader {
     private let core: Core
     private let recipe: Recipe
