@@ -75,9 +75,9 @@ public struct ControlClient: Sendable {
         do {
             answer = try await open().executeThenClose { inbound, outbound in
                 let headers: HTTPHeaders = ["Host": "localhost", "Connection": "close", "Content-Length": "0"]
-                try await outbound.write(
-                    .head(HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers)))
-                try await outbound.write(.end(nil))
+                let head = HTTPRequestHead(version: .http1_1, method: method, uri: target, headers: headers)
+                // Both at once: the server answers when it has the head, and closes.
+                try await outbound.write(contentsOf: [.head(head), .end(nil)])
                 var lines = LineSplitter()
                 for try await part in inbound {
                     guard case .body(let bytes) = part else { continue }
