@@ -133,8 +133,8 @@ final class FrameCache: Sendable {
             other.lock(whenValue: true)
             other.unlock()
             // If it is damaged or too large to be kept, each finds out for himself.
-            if let frame = self[key], frame.covers(wanted) { return frame }
-            return try decode(wanted)
+            guard let frame = self[key] else { return try decode(wanted) }
+            return frame.covers(wanted) ? frame : try self.frame(key, with: wanted, orDecode: decode)
         }
         defer {
             state.withLockedValue { $0.turns[key] = nil }

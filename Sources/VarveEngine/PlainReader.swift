@@ -87,8 +87,9 @@ struct PlainReader {
     }
 
     /// What these ranges of plain bytes take of each frame.
-    mutating func extents(of ranges: [Range<UInt64>]) throws(VarveError) -> FrameExtents {
+    func extents(of ranges: [Range<UInt64>]) throws(VarveError) -> FrameExtents {
         var extents = FrameExtents()
+        var cursor = content
         // Of the frame in which one run begins others do, too.
         var tables: [FrameCache.Key: FrameTable] = [:]
         for range in ranges {
@@ -96,16 +97,17 @@ struct PlainReader {
                 guard stream == .content else { return }
                 var position = range.lowerBound
                 while position < range.upperBound, !extents.isFull {
-                    let place = try seek(position, &content)
-                    let reader = try core.packs.reader(place.pack)
-                    let start: UInt64
-                    if let known = content.runAddress {
-                        start = known
-                    } else {
-                        start = try tableAddress(of: place, in: reader, &tables)
+                    let (place, reader) = try seek(position, &cursor)
+                    let start = try cursor.runAddress { () throws(VarveError) in
+                        try runStart(of: place, in: reader) { (index, _) throws(VarveError) in
+                            let key = FrameCache.Key(pack: reader.number, frame: index)
+                            if let known = tables[key] { return known }
+                            let table = try reader.table(index)
+                            tables[key] = table
+                            return table
+                        }
                     }
-                    content.runAddress = start
-                    extents.note(start, ofRun: content.run)
+                    extents.note(start, ofRun: cursor.run)
                     let (index, entry) = try frame(at: start + place.offsetInRun, in: reader)
                     let offset = start + place.offsetInRun - entry.rawAddress
                     let count = min(UInt64(entry.rawBytes) - offset, place.left, range.upperBound - position)
@@ -152,11 +154,14 @@ struct PlainReader {
         }
     }
 
-    private func seek(_ position: UInt64, _ cursor: inout StreamCursor) throws(VarveError) -> StreamCursor.Place {
+    /// Finds the byte `position` of a stream, and the pack that has it.
+    private func seek(
+        _ position: UInt64, _ cursor: inout StreamCursor
+    ) throws(VarveError) -> (StreamCursor.Place, PackReader) {
         guard let place = cursor.seek(position) else {
             throw VarveError(.corrupted, "a stream of blob \(digest) has no byte \(position)")
         }
-        return place
+        return (place, try core.packs.reader(place.pack))
     }
 
     private func frame(
@@ -172,15 +177,14 @@ struct PlainReader {
     private func load(
         _ position: UInt64, _ cursor: inout StreamCursor, _ whole: inout WholeDigest?
     ) throws(VarveError) {
-        let place = try seek(position, &cursor)
-        let reader = try core.packs.reader(place.pack)
-        let start: UInt64
-        if let known = cursor.runAddress {
-            start = known
-        } else {
-            start = try address(of: place, in: reader, &whole)
+        let (place, reader) = try seek(position, &cursor)
+        let start = try cursor.runAddress { () throws(VarveError) in
+            try runStart(of: place, in: reader) { (index, entry) throws(VarveError) in
+                // The frame's chunks are not wanted if the place lies behind.
+                let isBehind = entry.rawAddress + place.offsetInRun >= entry.rawAddresses.upperBound
+                return isBehind ? try reader.table(index) : try frame(index, of: reader, nil, &whole).table
+            }
         }
-        cursor.runAddress = start
         let address = start + place.offsetInRun
         let (index, entry) = try frame(at: address, in: reader)
         let wanted = extents.extent(
@@ -190,42 +194,20 @@ struct PlainReader {
         }
     }
 
-    /// The raw address at which the run begins that has the place, by its frame's table.
-    private func tableAddress(
-        of place: StreamCursor.Place, in reader: PackReader, _ tables: inout [FrameCache.Key: FrameTable]
+    /// The raw address at which the run begins that has the place.
+    /// - Parameter tableOf: Gives the table of a frame, which is needed if the run begins inside.
+    private func runStart(
+        of place: StreamCursor.Place, in reader: PackReader,
+        _ tableOf: (Int, FrameDirectory.Entry) throws(VarveError) -> FrameTable
     ) throws(VarveError) -> UInt64 {
         let (index, entry) = try reader.frame(holding: place.firstOrdinal)
         let inFrame = Int(place.firstOrdinal - entry.firstOrdinal)
         if inFrame == 0 { return entry.rawAddress }
-        let key = FrameCache.Key(pack: reader.number, frame: index)
-        let table: FrameTable
-        if let known = tables[key] { table = known } else { table = try reader.table(index) }
-        tables[key] = table
-        return try address(of: inFrame, entry, table, reader)
-    }
-
-    private func address(
-        of chunk: Int, _ entry: FrameDirectory.Entry, _ table: FrameTable, _ reader: PackReader
-    ) throws(VarveError) -> UInt64 {
-        guard chunk < table.count else {
-            throw VarveError(.corrupted, "pack \(reader.id.hex) has no chunk \(entry.firstOrdinal) + \(chunk)")
+        let table = try tableOf(index, entry)
+        guard inFrame < table.count else {
+            throw VarveError(.corrupted, "pack \(reader.id.hex) has no chunk \(place.firstOrdinal)")
         }
-        return entry.rawAddress + UInt64(table.range(chunk).lowerBound)
-    }
-
-    /// The same. The frame is decoded if the place lies in it.
-    private func address(
-        of place: StreamCursor.Place, in reader: PackReader, _ whole: inout WholeDigest?
-    ) throws(VarveError) -> UInt64 {
-        let (index, entry) = try reader.frame(holding: place.firstOrdinal)
-        let inFrame = Int(place.firstOrdinal - entry.firstOrdinal)
-        // Only a run that begins inside a frame needs its table. Its chunks are not wanted if the place lies behind.
-        let isBehind = entry.rawAddress + place.offsetInRun >= entry.rawAddresses.upperBound
-        guard inFrame > 0, !isBehind else {
-            var none: [FrameCache.Key: FrameTable] = [:]
-            return try tableAddress(of: place, in: reader, &none)
-        }
-        return try address(of: inFrame, entry, try frame(index, of: reader, nil, &whole).table, reader)
+        return entry.rawAddress + UInt64(table.range(inFrame).lowerBound)
     }
 
     private func frame(

@@ -75,10 +75,14 @@ struct StreamCursor {
     /// The number of the run found last.
     var run: Int { runIndex }
 
-    /// The raw address of the pack at which the run found last begins, if anybody said so.
-    var runAddress: UInt64? {
-        get { knownRun.flatMap { $0.index == runIndex ? $0.address : nil } ?? addresses[runIndex] }
-        set { knownRun = newValue.map { (runIndex, $0) } }
+    /// The raw address of the pack at which the run found last begins.
+    /// - Parameter find: Finds it out if it is not known.
+    mutating func runAddress(orFind find: () throws(VarveError) -> UInt64) throws(VarveError) -> UInt64 {
+        if let knownRun, knownRun.index == runIndex { return knownRun.address }
+        let address: UInt64
+        if let known = addresses[runIndex] { address = known } else { address = try find() }
+        knownRun = (runIndex, address)
+        return address
     }
 
     /// Puts a frame under the cursor: the byte `place.position` of the stream lies at `address` of the pack's raw bytes.
