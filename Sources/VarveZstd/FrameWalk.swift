@@ -86,6 +86,25 @@ final class FrameWalk {
         try point.entries.apply(to: model, at: point.mark.plain, text, without: missing)
     }
 
+    /// Goes on behind a restart point as if it had run up to it, having come to it from the one before.
+    ///
+    /// Of what the tables have, the places in the run-up are those that the encoder had, more of them than a run-up finds; all
+    /// others that matter the point says.
+    /// - Parameter missing: See ``take(_:_:without:)``.
+    func cross(
+        _ point: RestartPoint, _ text: UnsafePointer<UInt8>, without missing: [Range<Int>]
+    ) throws(ZstdError) {
+        model.forget(before: point.mark.plain - point.runUp)
+        model.endRunUp(at: point.mark.plain)
+        try take(point, text, without: missing)
+    }
+
+    /// Whether another walk finds the same sequences in the block that this one made last, and makes the same of it.
+    func agrees(with other: FrameWalk, _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
+        other.model.propose(text, from: start, to: end, into: other.proposal)
+        return other.proposal == proposal
+    }
+
     /// Takes the state on the wire.
     func take(_ mark: BlockMark) throws(ZstdError) {
         guard writer.state.restore(mark.wire) else { throw .planDamaged }

@@ -34,6 +34,12 @@ final class History {
     /// The frame's text: `text[place]` may be read for the places kept.
     var text: UnsafePointer<UInt8> { UnsafePointer(base) - origin }
 
+    /// The place of the first byte kept.
+    var start: Int { origin }
+
+    /// Where the text from `place` on is, for who puts there what was left out.
+    func room(at place: Int) -> UnsafeMutablePointer<UInt8> { base + (place - origin) }
+
     /// Makes room for `count` more bytes in one piece.
     /// - Returns: Where they go.
     func room(_ count: Int) -> UnsafeMutablePointer<UInt8> {

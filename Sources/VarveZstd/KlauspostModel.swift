@@ -52,6 +52,18 @@ final class PlaceTable {
         }
     }
 
+    /// Forgets the places before `first`.
+    func forget(before first: UInt64) {
+        for index in 0..<(1 << Int(bits)) {
+            let entry = entries[index]
+            if entry >> 32 < first {
+                entries[index] = 0
+            } else if isChain, entry & 0xffff_ffff < first {
+                entries[index] = entry & ~0xffff_ffff
+            }
+        }
+    }
+
     /// Puts a place before the one that a chain has.
     @inline(__always)
     static func push(_ entries: UnsafeMutablePointer<UInt64>, _ slot: Int, _ place: UInt64) {
@@ -164,6 +176,10 @@ class KlauspostModel: MatchModel {
             }
             first += parts * count
         }
+    }
+
+    final func forget(before place: Int) {
+        for table in tables { table.forget(before: UInt64(truncatingIfNeeded: place + shift)) }
     }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {

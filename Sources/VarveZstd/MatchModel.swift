@@ -38,6 +38,8 @@ protocol MatchModel: AnyObject {
     /// Goes over the table entries that another model of the same parameters has otherwise, of those that still matter at
     /// `position`, by rising slots: calls `take` with what the other one has, until that says that it is enough.
     func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool)
+    /// Forgets what the tables have of places before `place`.
+    func forget(before place: Int)
     /// Changes a table entry.
     /// - Returns: Whether it is one that there can be.
     func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool

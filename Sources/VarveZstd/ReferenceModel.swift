@@ -162,6 +162,15 @@ class ReferenceModel: MatchModel {
         }
     }
 
+    final func forget(before place: Int) {
+        guard place > base else { return }
+        let first = UInt32(truncatingIfNeeded: place - base + 2)
+        for table in tables {
+            let entries = table.entries
+            for index in 0..<table.count where entries[index] < first { entries[index] = 0 }
+        }
+    }
+
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
         let place = position - entry.distance
         guard entry.distance == 0 || holds(entry.distance, before: position) else { return false }

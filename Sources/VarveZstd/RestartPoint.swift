@@ -72,6 +72,20 @@ struct RestartPoint: Equatable {
         entries = try TableEntries(former: &input)
     }
 
+    /// The stretches of the text from `first` to the run-up that are looked at up to the next point, in order, and the others.
+    func textBeforeRunUp(from first: Int) -> (wanted: [Range<Int>], missing: [Range<Int>]) {
+        let end = mark.plain - runUp
+        guard let far else { return ([first..<end], []) }
+        let wanted = far.ranges(from: first, to: end)
+        var missing: [Range<Int>] = []
+        var at = first
+        for range in wanted + [end..<end] {
+            if at < range.lowerBound { missing.append(at..<range.lowerBound) }
+            at = range.upperBound
+        }
+        return (wanted, missing)
+    }
+
     private mutating func readNumbers(_ input: inout PlanInput) throws(ZstdError) {
         let count = try input.number()
         guard count <= Self.numbersMax else { throw .planDamaged }

@@ -40,6 +40,9 @@ struct ZstdParameters: Hashable {
         }
     }
 
+    /// Plain bytes of a usual block.
+    var blockBytes: Int { min(level == 1 ? KlauspostFastModel.blockSize : ZstdTables.blockMax, windowBytes) }
+
     /// Memory that the models' tables take, about.
     var modelBytes: Int {
         switch encoder {
@@ -139,10 +142,10 @@ struct ZstdParameters: Hashable {
     /// The header that the encoder gives a frame of so many plain bytes that it does not know the length of beforehand; nil
     /// if this is not known.
     func usualHeader(plainCount count: Int) -> [UInt8]? {
-        guard case .klauspost(let level, _, _) = encoder, count > 0 else { return nil }
+        guard case .klauspost = encoder, count > 0 else { return nil }
         let window = windowBytes
         var bytes: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 4]
-        guard count <= min(level == 1 ? KlauspostFastModel.blockSize : ZstdTables.blockMax, window) else {
+        guard count <= blockBytes else {
             return bytes + [UInt8((window.highBit - 10) << 3)]
         }
         // It was one block when the end came.

@@ -9,7 +9,12 @@ extension ZstdRebuilder {
         var ranges: [Range<Int>] = []
         for segment in segments[first...] {
             guard segment.compressed.lowerBound < range.upperBound else { break }
-            if ranges.isEmpty || segment.beginsAnew { ranges += textBefore(segment) }
+            if ranges.isEmpty {
+                ranges += textBefore(segment)
+            } else if segment.beginsAnew {
+                // Who goes on from the one before has the text of the run-up.
+                ranges += textBefore(segment).dropFirst(crosses(into: segment, through: range.upperBound) ? 1 : 0)
+            }
             let end = plainEnd(of: range.upperBound, in: segment)
             if end > segment.plain.lowerBound { ranges.append(segment.plain.lowerBound..<end) }
         }
@@ -25,18 +30,32 @@ extension ZstdRebuilder {
         let reach = min(point.runUp > 0 ? window : ReferenceModel.jobReach(window), point.mark.plain)
         var ranges = [(start - point.runUp)..<start]
         if point.runUp < reach {
-            let (first, end) = (point.mark.plain - reach, point.mark.plain - point.runUp)
-            let far = point.far?.ranges(from: first, to: end)
             let frame = start - point.mark.plain
-            ranges += (far ?? [first..<end]).map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
+            let (wanted, _) = point.textBeforeRunUp(from: point.mark.plain - reach)
+            ranges += wanted.map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
         }
         return ranges
     }
 
+    /// Whether who comes to a segment from the one before and wants the file's bytes before `end` has all of them, about, with
+    /// the segment's first block, and need not begin anew there.
+    func crosses(into segment: Segment, through end: Int) -> Bool {
+        guard segment.isCrossed, end < segment.compressed.upperBound, let (_, set) = point(of: segment) else {
+            return false
+        }
+        return plain(of: end, in: segment) - segment.plain.lowerBound <= parameters[set].blockBytes / 8 * 7
+    }
+
     /// About where in the plain bytes the block ends that makes the file's byte before `compressed`.
     private func plainEnd(of compressed: Int, in segment: Segment) -> Int {
+        min(plain(of: compressed, in: segment) + 2 * ZstdTables.blockMax, segment.plain.upperBound)
+    }
+
+    /// About where in the plain bytes that lies of which the byte at `compressed` is made.
+    private func plain(of compressed: Int, in segment: Segment) -> Int {
         guard compressed < segment.compressed.upperBound, case .frame(let frame) = elements[segment.element].content
         else { return segment.plain.upperBound }
+        guard compressed > segment.compressed.lowerBound else { return segment.plain.lowerBound }
         // Between two points the text is taken to be everywhere the same.
         let element = elements[segment.element]
         var low = (compressed: segment.compressed.lowerBound, plain: segment.plain.lowerBound)
@@ -50,7 +69,6 @@ extension ZstdRebuilder {
             }
         }
         let share = Double(compressed - low.compressed) / Double(max(high.compressed - low.compressed, 1))
-        let end = low.plain + Int(share * Double(high.plain - low.plain)) + 2 * ZstdTables.blockMax
-        return min(end, high.plain)
+        return low.plain + Int(share * Double(high.plain - low.plain))
     }
 }

@@ -16,9 +16,11 @@ package struct ZstdRebuilder: Sendable {
         package let runUp: Int
         /// Whether who makes the one before, too, begins anew here.
         let beginsAnew: Bool
+        /// Whether it was proven that who makes the one before can make the first block of it, too, without that.
+        let isCrossed: Bool
         let element: Int
         /// Which of its frame's restart points it begins at; nil for the frame's beginning.
-        fileprivate let point: Int?
+        let point: Int?
     }
 
     /// The zstd file's size.
@@ -30,7 +32,7 @@ package struct ZstdRebuilder: Sendable {
     /// In the file's order, without gaps.
     package let segments: [Segment]
 
-    fileprivate let bytes: [UInt8]
+    let bytes: [UInt8]
     let elements: [ZstdPlan.Element]
     let parameters: [ZstdParameters]
 
@@ -60,6 +62,9 @@ package struct ZstdRebuilder: Sendable {
                         plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain),
                         runUp: point?.runUp ?? 0,
                         beginsAnew: point?.far != nil,
+                        // Who made all of the run-up has there what the encoder had.
+                        isCrossed: plan.crosses && point?.far != nil
+                            && segments.last?.plain.count ?? 0 >= point?.runUp ?? 0,
                         element: index,
                         point: number == 0 ? nil : number - 1))
             }
@@ -92,6 +97,14 @@ package struct ZstdRebuilder: Sendable {
         return low < segments.count ? low : nil
     }
 
+    /// The segment that begins at that restart point of an element.
+    func segment(_ element: Int, point number: Int) -> Segment? {
+        guard case .frame(let frame) = elements[element].content else { return nil }
+        let start = elements[element].compressedStart + frame.points.restarts[number].mark.compressed
+        let found = segmentIndex(at: start).map { segments[$0] }
+        return found?.element == element && found?.point == number ? found : nil
+    }
+
     func point(of segment: Segment) -> (RestartPoint, parameters: Int)? {
         guard let number = segment.point, case .frame(let frame) = elements[segment.element].content else { return nil }
         return (frame.points.restarts[number], frame.parameters)
@@ -99,323 +112,16 @@ package struct ZstdRebuilder: Sendable {
 
     /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.
     ///
-    /// At restart points that say which text before them is looked at, each stream begins anew. So whoever makes the whole file
-    /// proves all that others make of it.
-    package func stream(from start: Int) -> ZstdRebuildStream {
+    /// At restart points that say which text before them is looked at, each stream begins anew, but for those that end soon behind
+    /// one, see ``ZstdRebuildStream/Purpose``. So whoever makes the whole file proves all that others make of it.
+    package func stream(from start: Int, for purpose: ZstdRebuildStream.Purpose = .bytes(through: .max))
+        -> ZstdRebuildStream
+    {
         guard let segment = segment(at: start) else {
-            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0)
+            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0, for: purpose)
         }
         return ZstdRebuildStream(
-            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound)
-    }
-}
-
-/// Makes a zstd file's bytes, block by block. For one thread at a time; holds two windows of text and some megabytes.
-package final class ZstdRebuildStream {
-    /// Fills the buffer with the plain bytes of the range, all of them.
-    package typealias Plain = (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
-
-    /// Bytes that come at once, at most; kept bytes of a file (skippable frames) may come to more.
-    package static let pieceMax = ZstdTables.blockMax + 3
-
-    private let rebuilder: ZstdRebuilder
-    private let history = History()
-    private var walk: FrameWalk?
-    private var element: Int
-    /// The restart point to begin at.
-    private var point: Int?
-    private var skipLeft: Int
-    private var frame: Frame?
-    /// The series in progress: sizes of the frames that are left, and bytes made of it.
-    private var series: (parameters: Int, left: Int, sizes: PlanInput, plain: Int, made: Int)?
-    private var kept = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 16)
-
-    /// A frame in progress.
-    private struct Frame {
-        var plainStart: Int
-        var plainCount: Int
-        /// Nil if only the series it belongs to says.
-        var compressedCount: Int?
-        /// Nil if it has to be made.
-        var checksum: Range<Int>?
-        var hash = XXHash()
-        var wires = WireCursor()
-        /// The next restart point.
-        var restart = 0
-        var input: PlanInput
-        var next: PlacedException?
-        var usualLeft = 0
-        var position = 0
-        var made = 0
-        var isDone = false
-
-        mutating func advance() throws(ZstdError) {
-            if input.isAtEnd {
-                next = nil
-                return
-            }
-            let exception = try PlacedException(&input)
-            usualLeft = exception.usualBlocks
-            next = exception
-        }
-
-        /// Goes on from a restart point.
-        mutating func take(_ point: RestartPoint, number: Int, _ content: ZstdPlan.Frame, _ bytes: [UInt8])
-            throws(ZstdError)
-        {
-            position = point.mark.plain
-            made = point.mark.compressed
-            restart = number + 1
-            let exceptions = content.exceptions
-            guard point.exceptions <= exceptions.count else { throw .planDamaged }
-            input = PlanInput(bytes: bytes, range: (exceptions.lowerBound + point.exceptions)..<exceptions.upperBound)
-            try advance()
-            usualLeft -= point.usualBlocks
-            guard next == nil || usualLeft >= 0 else { throw .planDamaged }
-        }
-    }
-
-    fileprivate init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int) {
-        self.rebuilder = rebuilder
-        self.element = element
-        self.point = point
-        skipLeft = count
-    }
-
-    deinit { kept.deallocate() }
-
-    /// Makes the next bytes, lent until the next call; empty ones never, nil at the end.
-    /// - Throws: `plan-damaged`, or what `plain` throws.
-    package func next(plain: Plain) throws -> UnsafeRawBufferPointer? {
-        while let piece = try piece(plain) {
-            if skipLeft >= piece.count {  // empty ones too
-                skipLeft -= piece.count
-                continue
-            }
-            let rest = UnsafeRawBufferPointer(rebasing: piece[skipLeft...])
-            skipLeft = 0
-            return rest
-        }
-        return nil
-    }
-
-    private func piece(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
-        if frame != nil { return try block(plain) }
-        if series != nil { return try nextOfSeries() }
-        guard element < rebuilder.elements.count else { return nil }
-        let here = rebuilder.elements[element]
-        switch here.content {
-        case .kept(let bytes):
-            element += 1
-            return lend(rebuilder.bytes[bytes])
-        case .series(let set, let count, let sizes):
-            series = (set, count, PlanInput(bytes: rebuilder.bytes, range: sizes), here.plainStart, 0)
-            return try nextOfSeries()
-        case .frame(let content):
-            let set = rebuilder.parameters[content.parameters]
-            let header =
-                content.header.map { Array(rebuilder.bytes[$0]) } ?? set.usualHeader(plainCount: here.plainCount)
-            guard let header else { throw ZstdError.planDamaged }
-            var started = Frame(
-                plainStart: here.plainStart, plainCount: here.plainCount, compressedCount: here.compressedCount,
-                checksum: content.checksum, input: PlanInput(bytes: rebuilder.bytes, range: content.exceptions))
-            let number = point
-            let point = number.map { content.points.restarts[$0] }
-            self.point = nil
-            let start = point?.mark.plain ?? 0
-            let wire = content.points.wire(before: (point?.mark.compressed ?? 0) + skipLeft, behind: start)
-            if point == nil, wire == nil {
-                started.wires = WireCursor(content.points.wires)
-                try begin(&started, set, header)
-                return lend(header[...])
-            }
-            skipLeft += point?.mark.compressed ?? 0
-            if let point, let number {
-                try restart(&started, content, point, FrameHeader(header), plain)
-                try started.take(point, number: number, content, rebuilder.bytes)
-            } else {
-                try begin(&started, set, header)
-            }
-            started.wires = WireCursor(content.points.wires, at: start)
-            frame = nil
-            if let wire { try search(&started, to: wire.mark, plain) }
-            skipLeft -= started.made
-            frame = started
-            return lend([])
-        }
-    }
-
-    private func nextOfSeries() throws -> UnsafeRawBufferPointer? {
-        guard var now = series else { return nil }
-        let set = rebuilder.parameters[now.parameters]
-        if now.left == 0 {
-            guard now.made == rebuilder.elements[element].compressedCount else { throw ZstdError.planDamaged }
-            series = nil
-            element += 1
-            return lend([])
-        }
-        let size = try now.sizes.number()
-        guard let header = set.usualHeader(plainCount: size) else { throw ZstdError.planDamaged }
-        var started = Frame(plainStart: now.plain, plainCount: size, input: PlanInput(bytes: [], range: 0..<0))
-        try begin(&started, set, header)
-        now.left -= 1
-        now.plain += size
-        series = now
-        return lend(header[...])
-    }
-
-    /// Begins a frame at its beginning; its header is made.
-    private func begin(_ started: inout Frame, _ set: ZstdParameters, _ header: [UInt8]) throws(ZstdError) {
-        let walk = walk(of: set)
-        walk.begin(try FrameHeader(header))
-        history.begin(window: walk.model.windowBytes)
-        started.made = header.count
-        try started.advance()
-        frame = started
-    }
-
-    private func walk(of set: ZstdParameters) -> FrameWalk {
-        if let walk, walk.parameters == set { return walk }
-        let new = FrameWalk(set)
-        walk = new
-        return new
-    }
-
-    /// Begins a frame at a restart point.
-    private func restart(
-        _ started: inout Frame, _ content: ZstdPlan.Frame, _ point: RestartPoint, _ header: FrameHeader, _ plain: Plain
-    ) throws {
-        let walk = walk(of: rebuilder.parameters[content.parameters])
-        let end = point.mark.plain
-        let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
-        history.begin(window: max(walk.model.windowBytes, end - first), at: first)
-        let room = history.room(end - first) - first
-        func take(_ range: Range<Int>) throws {
-            let start = started.plainStart + range.lowerBound
-            try plain(
-                start..<(start + range.count),
-                UnsafeMutableRawBufferPointer(start: room + range.lowerBound, count: range.count))
-        }
-        try walk.runUp(header, history.text, to: point, taking: take)
-        // What only later blocks look at. The rest of it is always the same, whoever restarts here.
-        let far = end - point.runUp
-        let ranges = point.far?.ranges(from: first, to: far)
-        var missing: [Range<Int>] = []
-        var at = first
-        for range in (ranges ?? [first..<far]) + [far..<far] {
-            if at < range.lowerBound {
-                (room + at).update(repeating: 0, count: range.lowerBound - at)
-                missing.append(at..<range.lowerBound)
-            }
-            at = range.lowerBound
-            while at < range.upperBound {
-                let next = min(at + ZstdTables.blockMax, range.upperBound)
-                try take(at..<next)
-                at = next
-            }
-        }
-        history.filled(end - first)
-        try walk.take(point, history.text, without: missing)
-    }
-
-    /// Lets the search go on to a wire point behind. Nothing of the blocks before it is made.
-    private func search(_ now: inout Frame, to mark: BlockMark, _ plain: Plain) throws {
-        guard let walk else { throw ZstdError.planDamaged }
-        while now.position < mark.plain {
-            let start = now.position
-            guard let settling = now.wires.settling(at: start) else { throw ZstdError.planDamaged }
-            let next = try take(&now, walk, plain)
-            guard !next.isLast else { throw ZstdError.planDamaged }
-            walk.search(history.text, start, now.position, settling)
-            _ = try now.wires.point(at: now.position)
-        }
-        try walk.take(mark)
-        now.made = mark.compressed
-    }
-
-    /// Takes the next block's text.
-    private func take(
-        _ now: inout Frame, _ walk: FrameWalk, _ plain: Plain
-    ) throws -> (isLast: Bool, exception: BlockException?) {
-        let left = now.plainCount - now.position
-        var (count, isLast) = walk.usual(at: now.position, left: left)
-        var exception: BlockException?
-        if let next = now.next, now.usualLeft == 0 {
-            count = next.plainCount ?? count
-            isLast = next.isLast
-            exception = next.exception
-            try now.advance()
-        } else {
-            now.usualLeft -= 1
-        }
-        guard count <= left, count > 0 || isLast else { throw ZstdError.planDamaged }
-        let room = history.room(ZstdTables.blockMax)
-        let start = now.plainStart + now.position
-        if count > 0 { try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count)) }
-        if now.checksum == nil { now.hash.take(UnsafeBufferPointer(start: room, count: count)) }
-        history.filled(count)
-        now.position += count
-        return (isLast, exception)
-    }
-
-    /// Lends bytes that are no block.
-    private func lend(_ bytes: ArraySlice<UInt8>) -> UnsafeRawBufferPointer {
-        if kept.count < bytes.count {
-            kept.deallocate()
-            kept = .allocate(byteCount: bytes.count, alignment: 16)
-        }
-        kept.copyBytes(from: bytes)
-        return UnsafeRawBufferPointer(rebasing: kept[..<bytes.count])
-    }
-
-    /// Whether the frame has come to a restart point at which it is to begin anew; passes over others.
-    private func isAtRestart(_ now: inout Frame) throws(ZstdError) -> Bool {
-        guard now.compressedCount != nil, case .frame(let content) = rebuilder.elements[element].content else {
-            return false
-        }
-        let points = content.points.restarts
-        while now.restart < points.count, points[now.restart].mark.plain <= now.position {
-            let point = points[now.restart]
-            guard now.position == point.mark.plain, now.made == point.mark.compressed else { throw .planDamaged }
-            if point.far != nil { return true }
-            now.restart += 1
-        }
-        return false
-    }
-
-    private func block(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
-        guard var now = frame, let walk else { throw ZstdError.planDamaged }
-        frame = nil  // so that it is not copied while it is changed
-        let total = now.plainCount
-        if !now.isDone, try isAtRestart(&now) {
-            point = now.restart
-            return lend([])
-        }
-        if now.isDone {
-            let checksum = now.checksum.map { rebuilder.bytes[$0] } ?? now.hash.bytes[...]
-            guard now.position == total, now.next == nil else { throw ZstdError.planDamaged }
-            let made = now.made + checksum.count
-            if let count = now.compressedCount {
-                guard made == count else { throw ZstdError.planDamaged }
-                element += 1
-            } else {
-                series?.made += made
-            }
-            return lend(checksum)
-        }
-        let start = now.position
-        let settling = now.wires.settling(at: start)
-        let (isLast, exception) = try take(&now, walk, plain)
-        try walk.make(history.text, start, now.position, isLast: isLast, exception)
-        now.made += walk.bytes.count
-        now.isDone = isLast
-        if let count = now.compressedCount, now.made > count { throw ZstdError.planDamaged }
-        // Whoever makes a file whole sees to it that its wire points are true.
-        guard settling == nil || settling == walk.settling else { throw ZstdError.planDamaged }
-        if let mark = try now.wires.point(at: now.position) {
-            guard now.made == mark.compressed, walk.isAt(mark) else { throw ZstdError.planDamaged }
-        }
-        frame = now
-        return UnsafeRawBufferPointer(walk.bytes)
+            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound,
+            for: purpose)
     }
 }

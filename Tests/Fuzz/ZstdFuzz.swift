@@ -21,7 +21,8 @@ func takeApart(_ file: [UInt8], _ random: inout Seeded) {
     precondition(made == file, "not the same: \(parameters.name)")
     for _ in 0..<2 {
         let start = Int.random(in: 0...file.count, using: &random)
-        let rest = try? rebuilt(plan: plan, plain: plain, from: start)
+        let end = start + Int.random(in: 0...5000, using: &random)
+        let rest = try? rebuilt(plan: plan, plain: plain, from: start, for: .bytes(through: end))
         precondition(rest == Array(file[start...]), "not the same from \(start) on: \(parameters.name)")
     }
 }
@@ -53,9 +54,9 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
     // From wire points, which lie within segments.
     for _ in 0..<3 {
         let start = Int.random(in: 0...rebuilder.compressedCount, using: &random)
-        _ = try? rebuilt(plan: plan, plain: plain, from: start)
-        _ = rebuilder.text(
-            for: start..<min(start + 1000, rebuilder.compressedCount))
+        let end = min(start + 1000, rebuilder.compressedCount)
+        _ = try? rebuilt(plan: plan, plain: plain, from: start, for: .bytes(through: end))
+        _ = rebuilder.text(for: start..<end)
     }
 }
 

@@ -60,9 +60,12 @@ func decoded(_ file: [UInt8]) throws -> [UInt8] {
     return plain
 }
 
-/// The bytes from `start` on, made again.
-func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0) throws -> [UInt8] {
-    let stream = try ZstdRebuilder(plan: plan).stream(from: start)
+/// The bytes from `start` on, made again: all of them, whatever `purpose` says.
+func rebuilt(
+    plan: [UInt8], plain: [UInt8], from start: Int = 0, for purpose: ZstdRebuildStream.Purpose? = nil
+) throws -> [UInt8] {
+    let stream = try ZstdRebuilder(plan: plan)
+        .stream(from: start, for: purpose ?? (start == 0 ? .proof : .bytes(through: .max)))
     var all: [UInt8] = []
     while let piece = try stream.next(plain: { range, room in
         guard range.upperBound <= plain.count else { throw ZstdError("asked-for-more") }

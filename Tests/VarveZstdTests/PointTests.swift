@@ -29,7 +29,7 @@ struct PointTests {
     private func part(
         _ rebuilder: ZstdRebuilder, _ range: Range<Int>, _ plain: [UInt8]
     ) throws -> (bytes: [UInt8], asked: [Range<Int>]) {
-        let stream = rebuilder.stream(from: range.lowerBound)
+        let stream = rebuilder.stream(from: range.lowerBound, for: .bytes(through: range.upperBound))
         var bytes: [UInt8] = []
         var asked: [Range<Int>] = []
         while bytes.count < range.count,
@@ -192,6 +192,72 @@ struct PointTests {
         for point in points {
             let start = point.mark.compressed
             #expect(try isEqual(rebuilt(plan: plan, plain: plain, from: start), Array(file[start...])), "\(start)")
+        }
+    }
+
+    @Test("who comes to a point from the one before makes the first block behind it", arguments: wide)
+    func crossings(parameters: ZstdParameters) throws {
+        let (_, plain) = repetitiveFile(3_100_000, seed: 19)
+        let file = try modelFile(plain, parameters)
+        let plan = try plan(file, parameters, spacing: 400_000)
+        let points = try points(plan).restarts.filter { $0.far != nil }
+        #expect(points.count >= 4)
+        for version in [ZstdPlan.version, 5] {
+            let plan = ZstdPlan.seal(Array(plan[8...]), version: version)
+            let rebuilder = try ZstdRebuilder(plan: plan)
+            for point in points {
+                let range = (point.mark.compressed - 1000)..<(point.mark.compressed + 1000)
+                let (bytes, asked) = try part(rebuilder, range, plain)
+                #expect(bytes == Array(file[range]), "\(range)")
+                // The text of the run-up is taken once by who goes on, and twice by who begins anew.
+                let runUp = (point.mark.plain - point.runUp)..<point.mark.plain
+                let taken = asked.reduce(0) { $0 + $1.clamped(to: runUp).count }
+                #expect(taken == (version > 5 ? 1 : 2) * point.runUp)
+                // Who then wants more gets it.
+                let rest = try rebuilt(
+                    plan: plan, plain: plain, from: range.lowerBound, for: .bytes(through: range.upperBound))
+                #expect(isEqual(rest, Array(file[range.lowerBound...])), "\(range)")
+            }
+        }
+    }
+
+    @Test("a walk that finds other sequences does not agree")
+    func agreement() throws {
+        let parameters = Self.wide[1]
+        let (_, plain) = repetitiveFile(400_000, seed: 20)
+        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
+        try plain.withUnsafeBufferPointer { buffer in
+            let text = try #require(buffer.baseAddress)
+            let (one, same, other) = (FrameWalk(parameters), FrameWalk(parameters), FrameWalk(parameters))
+            for walk in [one, same, other] { walk.begin(header) }
+            for walk in [one, same] { try walk.make(text, 0, ZstdTables.blockMax, isLast: false, nil) }
+            let end = 2 * ZstdTables.blockMax
+            try one.make(text, ZstdTables.blockMax, end, isLast: false, nil)
+            #expect(one.agrees(with: same, text, ZstdTables.blockMax, end))
+            #expect(!one.agrees(with: other, text, ZstdTables.blockMax, end))
+        }
+    }
+
+    @Test("places before another are forgotten", arguments: ZstdAnalyzerTests.models)
+    func forgetting(parameters: ZstdParameters) throws {
+        let (_, plain) = repetitiveFile(300_000, seed: 21)
+        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
+        let (one, _) = parameters.makeModels()
+        let (two, _) = parameters.makeModels()
+        let end = 262_144
+        try plain.withUnsafeBufferPointer { buffer in
+            let text = try #require(buffer.baseAddress)
+            for model in [one, two] {
+                model.begin(header)
+                run(model, text, from: 0, to: end)
+            }
+            two.forget(before: end - 10_000)
+            let forgotten = two.entries(unlike: one, at: end)
+            #expect(forgotten.count > 100)
+            #expect(forgotten.allSatisfy { $0.distance > 10_000 })
+            #expect(one.entries(unlike: two, at: end).allSatisfy { $0.distance == 0 })
+            one.forget(before: end - 10_000)
+            #expect(two.entries(unlike: one, at: end).isEmpty)
         }
     }
 

@@ -62,10 +62,13 @@ struct ZstdFuzzTests {
             takenApart += 1
             let plan = pass.plan()
             for start in [0, Int.random(in: 0...file.count, using: &random)] {
-                let made = try? rebuilt(plan: plan, plain: plain, from: start)
-                #expect(
-                    isEqual(made, Array(file[start...])),
-                    "ZSTD_FUZZ_SEED=\(Self.seed), round \(round), from \(start), \(parameters.name)")
+                for end in [nil, start + Int.random(in: 1...5000, using: &random)] {
+                    let made = try? rebuilt(
+                        plan: plan, plain: plain, from: start, for: end.map { .bytes(through: $0) })
+                    #expect(
+                        isEqual(made, Array(file[start...])),
+                        "ZSTD_FUZZ_SEED=\(Self.seed), round \(round), from \(start), \(parameters.name)")
+                }
             }
         }
         #expect(takenApart > Self.rounds / 100)
@@ -94,7 +97,12 @@ struct ZstdFuzzTests {
                     let starts = rebuilder.segments.dropFirst().prefix(3).map(\.compressed.lowerBound)
                     let start = Int.random(in: 0...rebuilder.compressedCount, using: &random)
                     for start in starts + [start] {
-                        do { _ = try rebuilt(plan: damaged, plain: plain, from: start) } catch { refused += 1 }
+                        let end = start + Int.random(in: 1...5000, using: &random)
+                        for purpose in [nil, ZstdRebuildStream.Purpose.bytes(through: end)] {
+                            do { _ = try rebuilt(plan: damaged, plain: plain, from: start, for: purpose) } catch {
+                                refused += 1
+                            }
+                        }
                     }
                 }
             }

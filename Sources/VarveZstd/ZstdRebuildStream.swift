@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+// SPDX-FileCopyrightText: Varve contributors
+
+/// Makes a zstd file's bytes, block by block. For one thread at a time; holds two windows of text and some megabytes.
+package final class ZstdRebuildStream {
+    /// Fills the buffer with the plain bytes of the range, all of them.
+    package typealias Plain = (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
+
+    /// Bytes that come at once, at most; kept bytes of a file (skippable frames) may come to more.
+    package static let pieceMax = ZstdTables.blockMax + 3
+
+    /// What the bytes are made for.
+    package enum Purpose {
+        /// Somebody wants those before that place of the file.
+        ///
+        /// If it is in the first block behind a restart point, about, that block is made without a run-up of its own. Making
+        /// more than that takes longer, but the bytes are the same.
+        case bytes(through: Int)
+        /// To see that the file comes out right: all that streams of the other kind make is made, and the first block behind
+        /// each restart point both ways.
+        case proof
+    }
+
+    private let rebuilder: ZstdRebuilder
+    private let purpose: Purpose
+    private let history = History()
+    /// Stretches of the text in `history` that are not there, by their places in the frame.
+    private var missing: [Range<Int>] = []
+    private var walk: FrameWalk?
+    /// For a proof: who came to the restart point from the one before, and whether he is to say what he makes of the next block.
+    private var former: FrameWalk?
+    private var isBesideFormer = false
+    /// The restart point that was passed last without beginning anew.
+    private var crossed: Int?
+    private var element: Int
+    /// The restart point to begin at.
+    private var point: Int?
+    private var skipLeft: Int
+    private var frame: Frame?
+    /// The series in progress: sizes of the frames that are left, and bytes made of it.
+    private var series: (parameters: Int, left: Int, sizes: PlanInput, plain: Int, made: Int)?
+    private var kept = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 16)
+
+    /// A frame in progress.
+    private struct Frame {
+        var plainStart: Int
+        var plainCount: Int
+        /// Nil if only the series it belongs to says.
+        var compressedCount: Int?
+        /// Nil if it has to be made.
+        var checksum: Range<Int>?
+        var hash = XXHash()
+        var wires = WireCursor()
+        /// The next restart point.
+        var restart = 0
+        var input: PlanInput
+        var next: PlacedException?
+        var usualLeft = 0
+        var position = 0
+        var made = 0
+        var isDone = false
+
+        mutating func advance() throws(ZstdError) {
+            if input.isAtEnd {
+                next = nil
+                return
+            }
+            let exception = try PlacedException(&input)
+            usualLeft = exception.usualBlocks
+            next = exception
+        }
+
+        /// Goes on from a restart point.
+        mutating func take(_ point: RestartPoint, number: Int, _ content: ZstdPlan.Frame, _ bytes: [UInt8])
+            throws(ZstdError)
+        {
+            position = point.mark.plain
+            made = point.mark.compressed
+            restart = number + 1
+            let exceptions = content.exceptions
+            guard point.exceptions <= exceptions.count else { throw .planDamaged }
+            input = PlanInput(bytes: bytes, range: (exceptions.lowerBound + point.exceptions)..<exceptions.upperBound)
+            try advance()
+            usualLeft -= point.usualBlocks
+            guard next == nil || usualLeft >= 0 else { throw .planDamaged }
+        }
+    }
+
+    init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int, for purpose: Purpose) {
+        self.rebuilder = rebuilder
+        self.purpose = purpose
+        self.element = element
+        self.point = point
+        skipLeft = count
+    }
+
+    deinit { kept.deallocate() }
+
+    /// Makes the next bytes, lent until the next call; empty ones never, nil at the end.
+    /// - Throws: `plan-damaged`, or what `plain` throws.
+    package func next(plain: Plain) throws -> UnsafeRawBufferPointer? {
+        while let piece = try piece(plain) {
+            if skipLeft >= piece.count {  // empty ones too
+                skipLeft -= piece.count
+                continue
+            }
+            let rest = UnsafeRawBufferPointer(rebasing: piece[skipLeft...])
+            skipLeft = 0
+            return rest
+        }
+        return nil
+    }
+
+    private func piece(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
+        if frame != nil { return try block(plain) }
+        if series != nil { return try nextOfSeries() }
+        guard element < rebuilder.elements.count else { return nil }
+        let here = rebuilder.elements[element]
+        switch here.content {
+        case .kept(let bytes):
+            element += 1
+            return lend(rebuilder.bytes[bytes])
+        case .series(let set, let count, let sizes):
+            series = (set, count, PlanInput(bytes: rebuilder.bytes, range: sizes), here.plainStart, 0)
+            return try nextOfSeries()
+        case .frame(let content):
+            let set = rebuilder.parameters[content.parameters]
+            let header =
+                content.header.map { Array(rebuilder.bytes[$0]) } ?? set.usualHeader(plainCount: here.plainCount)
+            guard let header else { throw ZstdError.planDamaged }
+            var started = Frame(
+                plainStart: here.plainStart, plainCount: here.plainCount, compressedCount: here.compressedCount,
+                checksum: content.checksum, input: PlanInput(bytes: rebuilder.bytes, range: content.exceptions))
+            let number = point
+            let point = number.map { content.points.restarts[$0] }
+            self.point = nil
+            let start = point?.mark.plain ?? 0
+            let wire = content.points.wire(before: (point?.mark.compressed ?? 0) + skipLeft, behind: start)
+            if point == nil, wire == nil {
+                started.wires = WireCursor(content.points.wires)
+                try begin(&started, set, header)
+                return lend(header[...])
+            }
+            skipLeft += point?.mark.compressed ?? 0
+            if let point, let number {
+                try restart(&started, content, point, FrameHeader(header), plain)
+                try started.take(point, number: number, content, rebuilder.bytes)
+            } else {
+                try begin(&started, set, header)
+            }
+            started.wires = WireCursor(content.points.wires, at: start)
+            frame = nil
+            if let wire { try search(&started, to: wire.mark, plain) }
+            skipLeft -= started.made
+            frame = started
+            return lend([])
+        }
+    }
+
+    private func nextOfSeries() throws -> UnsafeRawBufferPointer? {
+        guard var now = series else { return nil }
+        let set = rebuilder.parameters[now.parameters]
+        if now.left == 0 {
+            guard now.made == rebuilder.elements[element].compressedCount else { throw ZstdError.planDamaged }
+            series = nil
+            element += 1
+            return lend([])
+        }
+        let size = try now.sizes.number()
+        guard let header = set.usualHeader(plainCount: size) else { throw ZstdError.planDamaged }
+        var started = Frame(plainStart: now.plain, plainCount: size, input: PlanInput(bytes: [], range: 0..<0))
+        try begin(&started, set, header)
+        now.left -= 1
+        now.plain += size
+        series = now
+        return lend(header[...])
+    }
+
+    /// Begins a frame at its beginning; its header is made.
+    private func begin(_ started: inout Frame, _ set: ZstdParameters, _ header: [UInt8]) throws(ZstdError) {
+        let walk = walk(of: set)
+        walk.begin(try FrameHeader(header))
+        history.begin(window: walk.model.windowBytes)
+        missing = []
+        started.made = header.count
+        try started.advance()
+        frame = started
+    }
+
+    private func walk(of set: ZstdParameters) -> FrameWalk {
+        if let walk, walk.parameters == set { return walk }
+        let new = FrameWalk(set)
+        walk = new
+        return new
+    }
+
+    /// Begins a frame at a restart point.
+    private func restart(
+        _ started: inout Frame, _ content: ZstdPlan.Frame, _ point: RestartPoint, _ header: FrameHeader, _ plain: Plain
+    ) throws {
+        let walk = walk(of: rebuilder.parameters[content.parameters])
+        let end = point.mark.plain
+        let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
+        history.begin(window: max(walk.model.windowBytes, end - first), at: first)
+        let room = history.room(end - first) - first
+        func take(_ range: Range<Int>) throws {
+            let start = started.plainStart + range.lowerBound
+            try plain(
+                start..<(start + range.count),
+                UnsafeMutableRawBufferPointer(start: room + range.lowerBound, count: range.count))
+        }
+        try walk.runUp(header, history.text, to: point, taking: take)
+        // What only later blocks look at. The rest of it is always the same, whoever restarts here.
+        let wanted: [Range<Int>]
+        (wanted, missing) = point.textBeforeRunUp(from: first)
+        for range in missing { (room + range.lowerBound).update(repeating: 0, count: range.count) }
+        for range in wanted {
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: ZstdTables.blockMax) {
+                try take(start..<min(start + ZstdTables.blockMax, range.upperBound))
+            }
+        }
+        history.filled(end - first)
+        try walk.take(point, history.text, without: missing)
+        // A proof begins anew only where it came from the point before.
+        try former?.cross(point, history.text, without: missing)
+        isBesideFormer = former != nil
+    }
+
+    /// Goes on behind the restart point `number`, at which the frame is, without beginning anew.
+    /// - Returns: Whether the text that this takes is there.
+    private func cross(
+        _ now: Frame, _ content: ZstdPlan.Frame, _ number: Int, _ walk: FrameWalk, _ plain: Plain
+    ) throws -> Bool {
+        let point = content.points.restarts[number]
+        let end = point.mark.plain
+        let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
+        let (wanted, others) = point.textBeforeRunUp(from: first)
+        if let start = wanted.first?.lowerBound, start < history.start { return false }
+        for range in wanted {
+            for gap in missing where gap.overlaps(range) {
+                let part = gap.clamped(to: range)
+                let start = now.plainStart + part.lowerBound
+                try plain(
+                    start..<(start + part.count),
+                    UnsafeMutableRawBufferPointer(start: history.room(at: part.lowerBound), count: part.count))
+            }
+        }
+        try walk.cross(point, history.text, without: others)
+        return true
+    }
+
+    /// Lets the search go on to a wire point behind. Nothing of the blocks before it is made.
+    private func search(_ now: inout Frame, to mark: BlockMark, _ plain: Plain) throws {
+        guard let walk else { throw ZstdError.planDamaged }
+        while now.position < mark.plain {
+            let start = now.position
+            guard let settling = now.wires.settling(at: start) else { throw ZstdError.planDamaged }
+            let next = try take(&now, walk, plain)
+            guard !next.isLast else { throw ZstdError.planDamaged }
+            walk.search(history.text, start, now.position, settling)
+            _ = try now.wires.point(at: now.position)
+        }
+        try walk.take(mark)
+        now.made = mark.compressed
+    }
+
+    /// Takes the next block's text.
+    private func take(
+        _ now: inout Frame, _ walk: FrameWalk, _ plain: Plain
+    ) throws -> (isLast: Bool, exception: BlockException?) {
+        let left = now.plainCount - now.position
+        var (count, isLast) = walk.usual(at: now.position, left: left)
+        var exception: BlockException?
+        if let next = now.next, now.usualLeft == 0 {
+            count = next.plainCount ?? count
+            isLast = next.isLast
+            exception = next.exception
+            try now.advance()
+        } else {
+            now.usualLeft -= 1
+        }
+        guard count <= left, count > 0 || isLast else { throw ZstdError.planDamaged }
+        let room = history.room(ZstdTables.blockMax)
+        let start = now.plainStart + now.position
+        if count > 0 { try plain(start..<(start + count), UnsafeMutableRawBufferPointer(start: room, count: count)) }
+        if now.checksum == nil { now.hash.take(UnsafeBufferPointer(start: room, count: count)) }
+        history.filled(count)
+        now.position += count
+        return (isLast, exception)
+    }
+
+    /// Lends bytes that are no block.
+    private func lend(_ bytes: ArraySlice<UInt8>) -> UnsafeRawBufferPointer {
+        if kept.count < bytes.count {
+            kept.deallocate()
+            kept = .allocate(byteCount: bytes.count, alignment: 16)
+        }
+        kept.copyBytes(from: bytes)
+        return UnsafeRawBufferPointer(rebasing: kept[..<bytes.count])
+    }
+
+    /// Whether the frame has come to a place at which it is to begin anew; passes over other restart points.
+    private func beginsAnew(_ now: inout Frame, _ walk: FrameWalk, _ plain: Plain) throws -> Bool {
+        guard now.compressedCount != nil, !now.isDone, case .frame(let content) = rebuilder.elements[element].content
+        else { return false }
+        let points = content.points.restarts
+        if let number = crossed {
+            // More is wanted than the block that could be made so.
+            crossed = nil
+            point = number
+            skipLeft += now.made - points[number].mark.compressed
+            return true
+        }
+        while now.restart < points.count, points[now.restart].mark.plain <= now.position {
+            let point = points[now.restart]
+            guard now.position == point.mark.plain, now.made == point.mark.compressed else {
+                throw ZstdError.planDamaged
+            }
+            guard point.far != nil else {
+                now.restart += 1
+                continue
+            }
+            let segment = rebuilder.segment(element, point: now.restart)
+            switch purpose {
+            case .proof:
+                if segment?.isCrossed == true { swap(&self.walk, &former) } else { former = nil }
+            case .bytes(let end):
+                if let segment, rebuilder.crosses(into: segment, through: end),
+                    try cross(now, content, now.restart, walk, plain)
+                {
+                    crossed = now.restart
+                    now.restart += 1
+                    return false
+                }
+            }
+            self.point = now.restart
+            return true
+        }
+        return false
+    }
+
+    private func block(_ plain: Plain) throws -> UnsafeRawBufferPointer? {
+        guard var now = frame, let walk else { throw ZstdError.planDamaged }
+        frame = nil  // so that it is not copied while it is changed
+        let total = now.plainCount
+        if try beginsAnew(&now, walk, plain) { return lend([]) }
+        if now.isDone {
+            crossed = nil
+            let checksum = now.checksum.map { rebuilder.bytes[$0] } ?? now.hash.bytes[...]
+            guard now.position == total, now.next == nil else { throw ZstdError.planDamaged }
+            let made = now.made + checksum.count
+            if let count = now.compressedCount {
+                guard made == count else { throw ZstdError.planDamaged }
+                element += 1
+            } else {
+                series?.made += made
+            }
+            return lend(checksum)
+        }
+        let start = now.position
+        let settling = now.wires.settling(at: start)
+        let (isLast, exception) = try take(&now, walk, plain)
+        try walk.make(history.text, start, now.position, isLast: isLast, exception)
+        if isBesideFormer, let former {
+            isBesideFormer = false
+            guard walk.agrees(with: former, history.text, start, now.position) else { throw ZstdError.planDamaged }
+        }
+        now.made += walk.bytes.count
+        now.isDone = isLast
+        if let count = now.compressedCount, now.made > count { throw ZstdError.planDamaged }
+        // Whoever makes a file whole sees to it that its wire points are true.
+        guard settling == nil || settling == walk.settling else { throw ZstdError.planDamaged }
+        if let mark = try now.wires.point(at: now.position) {
+            guard now.made == mark.compressed, walk.isAt(mark) else { throw ZstdError.planDamaged }
+        }
+        frame = now
+        return UnsafeRawBufferPointer(walk.bytes)
+    }
+}
