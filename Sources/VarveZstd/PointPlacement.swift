@@ -17,8 +17,8 @@ struct PointPlacement {
     /// models that cannot be watched.
     private static let jobSpacing = 4 << 20
     private static let spacingInJobs = 2 << 20
-    /// In jobs half of that where so many compressed bytes were made since the point before: text that is hard to search.
-    private static let hardStretch = 832 << 10
+    /// In jobs less, down to a run-up, where coming from the point before is so much work.
+    private static let workInJobs = 6 << 20
     private static let spacingWatched = 1280 << 10
     private static let spacingUnwatched = 3 << 20
     /// A run-up after which all entries that the search leaves otherwise are written has so many bytes at least: in less it does
@@ -56,9 +56,12 @@ struct PointPlacement {
         }
         let window = model.windowBytes
         let isWatched = SlotWatch.canWatch(model)
-        let inJobs = stretch >= Self.hardStretch ? Self.spacingInJobs / 2 : Self.spacingInJobs
+        let isHard =
+            Self.work(distance, compressed: stretch, runUp: Self.runUpWatched) >= Double(Self.workInJobs)
         let usual =
-            job > 0 ? inJobs : isWatched ? Self.spacingWatched : max(Self.spacingUnwatched, window / 4)
+            job > 0
+            ? (isHard ? Self.runUpWatched : Self.spacingInJobs)
+            : isWatched ? Self.spacingWatched : max(Self.spacingUnwatched, window / 4)
         guard position >= nextTry, distance >= spacing ?? usual else { return [] }
         var all: [Int]
         if isWatched {
@@ -72,6 +75,13 @@ struct PointPlacement {
         all = all.map { ($0 + block - 1) / block * block }
         // A run-up stays within its job. Where it would be most of the job so far, a point would save little.
         return all.filter { job > 0 ? position & (job - 1) >= 2 * $0 : position >= $0 }
+    }
+
+    /// What it takes to go along a stretch from its beginning, in plain bytes of which nothing has to be written. A byte that has
+    /// to be makes as much work as four of those.
+    /// - Parameter runUp: Before the stretch; its text is taken to be like the stretch's.
+    static func work(_ plain: Int, compressed: Int, runUp: Int) -> Double {
+        (Double(plain) + Double(runUp)) * (Double(plain) + 4 * Double(compressed)) / Double(max(plain, 1))
     }
 
     /// Bytes that the table entries of a restart point may take.

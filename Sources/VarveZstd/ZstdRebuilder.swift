@@ -36,8 +36,13 @@ package struct ZstdRebuilder: Sendable {
     let elements: [ZstdPlan.Element]
     let parameters: [ZstdParameters]
 
+    /// Work on the way to a restart point from which on it is worth something to go on there without a run-up. Part of the
+    /// format: points are proven to be crossed so behind stretches of so much work.
+    private static let crossedWork = 5 << 20
+
+    /// - Parameter crossedWork: Another number for the format's, for tests.
     /// - Throws: ``ZstdError`` `plan-damaged`, or `plan-version` if a newer program wrote it.
-    package init(plan bytes: [UInt8]) throws(ZstdError) {
+    package init(plan bytes: [UInt8], crossedWork: Int = Self.crossedWork) throws(ZstdError) {
         let plan = try ZstdPlan(decoding: bytes)
         self.bytes = bytes
         compressedCount = plan.compressedCount
@@ -62,14 +67,21 @@ package struct ZstdRebuilder: Sendable {
                         plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain),
                         runUp: point?.runUp ?? 0,
                         beginsAnew: point?.far != nil,
-                        // Who made all of the run-up has there what the encoder had.
                         isCrossed: plan.crosses && point?.far != nil
-                            && segments.last?.plain.count ?? 0 >= point?.runUp ?? 0,
+                            && Self.isCrossed(from: segments.last, runUp: point?.runUp ?? 0, crossedWork),
                         element: index,
                         point: number == 0 ? nil : number - 1))
             }
         }
         self.segments = segments
+    }
+
+    /// Whether a point is crossed that has a segment before it.
+    private static func isCrossed(from last: Segment?, runUp: Int, _ work: Int) -> Bool {
+        // Who made all of the run-up has there what the encoder had.
+        guard let last, last.plain.count >= runUp else { return false }
+        return PointPlacement.work(last.plain.count, compressed: last.compressed.count, runUp: last.runUp)
+            >= Double(work)
     }
 
     /// Memory that the plan itself takes, in bytes, about: its points are a few times as large as they are written.

@@ -41,7 +41,7 @@ func takeApart(_ file: [UInt8]) {
 /// What a plan says is done within its bounds, or refused.
 func follow(_ body: [UInt8], _ random: inout Seeded) {
     let plan = ZstdPlan.seal(body)
-    guard let rebuilder = try? ZstdRebuilder(plan: plan), rebuilder.plainCount <= 1 << 20,
+    guard let rebuilder = try? ZstdRebuilder(plan: plan, crossedWork: 0), rebuilder.plainCount <= 1 << 20,
         rebuilder.compressedCount <= 4 << 20
     else { return }
     let plain = fuzzText(rebuilder.plainCount, &random)

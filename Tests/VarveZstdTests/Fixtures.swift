@@ -60,11 +60,11 @@ func decoded(_ file: [UInt8]) throws -> [UInt8] {
     return plain
 }
 
-/// The bytes from `start` on, made again: all of them, whatever `purpose` says.
+/// The bytes from `start` on, made again: all of them, whatever `purpose` says. Short stretches are crossed, too.
 func rebuilt(
     plan: [UInt8], plain: [UInt8], from start: Int = 0, for purpose: ZstdRebuildStream.Purpose? = nil
 ) throws -> [UInt8] {
-    let stream = try ZstdRebuilder(plan: plan)
+    let stream = try ZstdRebuilder(plan: plan, crossedWork: 0)
         .stream(from: start, for: purpose ?? (start == 0 ? .proof : .bytes(through: .max)))
     var all: [UInt8] = []
     while let piece = try stream.next(plain: { range, room in

@@ -204,7 +204,7 @@ struct PointTests {
         #expect(points.count >= 4)
         for version in [ZstdPlan.version, 5] {
             let plan = ZstdPlan.seal(Array(plan[8...]), version: version)
-            let rebuilder = try ZstdRebuilder(plan: plan)
+            let rebuilder = try ZstdRebuilder(plan: plan, crossedWork: 0)
             for point in points {
                 let range = (point.mark.compressed - 1000)..<(point.mark.compressed + 1000)
                 let (bytes, asked) = try part(rebuilder, range, plain)
