@@ -99,7 +99,7 @@ final class FrameWalk {
         try take(point, text, without: missing)
     }
 
-    /// Whether another walk finds the same sequences in the block that this one made last, and makes the same of it.
+    /// Whether another walk proposes the same sequences for the block that this one made last.
     func agrees(with other: FrameWalk, _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
         other.model.propose(text, from: start, to: end, into: other.proposal)
         return other.proposal == proposal

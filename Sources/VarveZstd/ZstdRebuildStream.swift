@@ -16,8 +16,8 @@ package final class ZstdRebuildStream {
         /// If it is in the first block behind a restart point, about, that block is made without a run-up of its own. Making
         /// more than that takes longer, but the bytes are the same.
         case bytes(through: Int)
-        /// To see that the file comes out right: all that streams of the other kind make is made, and the first block behind
-        /// each restart point both ways.
+        /// To see that the file comes out right: all that streams of the other kind make is made, the first block behind a
+        /// restart point that may be crossed both ways.
         case proof
     }
 
@@ -243,6 +243,13 @@ package final class ZstdRebuildStream {
                 try plain(
                     start..<(start + part.count),
                     UnsafeMutableRawBufferPointer(start: history.room(at: part.lowerBound), count: part.count))
+            }
+        }
+        // It is not looked at, but who proved this had zeros there.
+        for range in others {
+            let start = max(range.lowerBound, history.start)
+            if start < range.upperBound {
+                history.room(at: start).update(repeating: 0, count: range.upperBound - start)
             }
         }
         try walk.cross(point, history.text, without: others)
