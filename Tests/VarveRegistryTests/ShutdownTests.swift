@@ -77,7 +77,8 @@ struct ShutdownTests {
         try await withStore { store, _ in
             var settings = RegistrySettings()
             settings.http.port = 0
-            settings.http.shutdownSeconds = 0.1
+            // Time enough for what was written to arrive, on a busy machine, too.
+            settings.http.shutdownSeconds = 3
             let server = RegistryServer(store: store, settings: settings, logger: Self.logger)
             let port = try #require(try await server.bind().port)
             let group = ServiceGroup(services: [server], gracefulShutdownSignals: [], logger: Self.logger)
