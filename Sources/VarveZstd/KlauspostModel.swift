@@ -179,7 +179,9 @@ class KlauspostModel: MatchModel {
     }
 
     final func forget(before place: Int) {
-        for table in tables { table.forget(before: UInt64(truncatingIfNeeded: place + shift)) }
+        // Places were moved down, and this may lie before all that are kept.
+        let first = UInt64(max(place + shift, 0))
+        for table in tables { table.forget(before: first) }
     }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
