@@ -142,6 +142,20 @@ struct PointTests {
         }
     }
 
+    /// Two models at the beginning of a frame, its text, and a place in it where a block ends.
+    private func withModels(
+        _ parameters: ZstdParameters, seed: UInt64,
+        _ body: (any MatchModel, any MatchModel, UnsafePointer<UInt8>, Int) throws -> Void
+    ) throws {
+        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
+        let (one, _) = parameters.makeModels()
+        let (two, _) = parameters.makeModels()
+        for model in [one, two] { model.begin(header) }
+        try repetitiveFile(300_000, seed: seed).plain.withUnsafeBufferPointer { buffer in
+            try body(one, two, try #require(buffer.baseAddress), 262_144)
+        }
+    }
+
     /// With windows of many blocks, so that run-ups leave much otherwise.
     private static let wide = [
         ZstdParameters(.klauspost(level: 1, era: 3, windowLog: 20)),
@@ -240,17 +254,11 @@ struct PointTests {
 
     @Test("places before another are forgotten", arguments: ZstdAnalyzerTests.models)
     func forgetting(parameters: ZstdParameters) throws {
-        let (_, plain) = repetitiveFile(300_000, seed: 21)
-        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
-        let (one, _) = parameters.makeModels()
-        let (two, _) = parameters.makeModels()
-        let end = 262_144
-        try plain.withUnsafeBufferPointer { buffer in
-            let text = try #require(buffer.baseAddress)
-            for model in [one, two] {
-                model.begin(header)
-                run(model, text, from: 0, to: end)
-            }
+        try withModels(parameters, seed: 21) { one, two, text, end in
+            for model in [one, two] { run(model, text, from: 0, to: end) }
+            // Whatever lies before everything, nothing is forgotten by it.
+            two.forget(before: -(1 << 40))
+            #expect(two.entries(unlike: one, at: end).isEmpty)
             two.forget(before: end - 10_000)
             let forgotten = two.entries(unlike: one, at: end)
             #expect(forgotten.count > 100)
@@ -374,16 +382,8 @@ struct PointTests {
 
     @Test("table entries are put where they were", arguments: ZstdAnalyzerTests.models)
     func tableEntries(parameters: ZstdParameters) throws {
-        let (_, plain) = repetitiveFile(300_000, seed: 14)
-        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
-        let (one, _) = parameters.makeModels()
-        let (two, _) = parameters.makeModels()
-        let end = 262_144
-        try plain.withUnsafeBufferPointer { buffer in
-            let text = try #require(buffer.baseAddress)
-            one.begin(header)
+        try withModels(parameters, seed: 14) { one, two, text, end in
             run(one, text, from: 0, to: end)
-            two.begin(header)
             two.beginRunUp(at: end)
             two.endRunUp(at: end)
             let entries = two.entries(unlike: one, at: end)
