@@ -16,6 +16,10 @@ import VarveModel
 final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes is guarded: see below
     /// The longest plan that is read.
     static let planBytesMax = 64 << 20
+    /// Who pulls much gets so many bytes as soon as they are made, and not only with the rest of their segment; they are made
+    /// twice for that.
+    private static let headBytes: UInt64 = 16 << 10
+    private static let headWorth: UInt64 = 1 << 20
 
     private let core: Core
     private let loaded: LoadedRecipe
@@ -23,6 +27,8 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
     private let range: Range<UInt64>
     private let rebuilder: DeflateRebuilder
     private let segments: Range<Int>
+    /// Where the head ends if there is one, in the file.
+    private let headEnd: UInt64?
     let length: UInt64
 
     // Only for whoever reads in order, one thread at a time.
@@ -49,17 +55,25 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
             UInt64(rebuilder.plainCount) == loaded.recipe.plainBytes
         else { throw VarveError(.corrupted, "the plan of blob \(digest) is another blob's") }
         segments = rebuilder.segments(for: Int(range.lowerBound)..<Int(range.upperBound))
-        next = segments.lowerBound
+        next = 0
+        let first = rebuilder.segments[segments].first?.compressed.upperBound ?? 0
+        let end = range.lowerBound + Self.headBytes
+        headEnd = length >= Self.headWorth && end < UInt64(first) ? end : nil
         if range == 0..<loaded.recipe.blobBytes { whole = try WholeDigest(digest.algorithm) }
     }
 
     /// Pieces that there are.
-    var pieceCount: Int { segments.count }
+    var pieceCount: Int { segments.count + (headEnd == nil ? 0 : 1) }
 
     /// Makes one piece; pieces may be made in any order and at once.
     func piece(_ index: Int) throws(VarveError) -> ByteBuffer {
-        let segment = segments.lowerBound + index
-        let wanted = rebuilder.segments[segment].compressed.clamped(to: Int(range.lowerBound)..<Int(range.upperBound))
+        let segment = segments.lowerBound + (headEnd == nil ? index : max(index - 1, 0))
+        var limits = range
+        if let headEnd, index < 2 {
+            limits = index == 0 ? range.lowerBound..<headEnd : headEnd..<range.upperBound
+        }
+        let wanted = rebuilder.segments[segment].compressed
+            .clamped(to: Int(limits.lowerBound)..<Int(limits.upperBound))
         let start = rebuilder.segments[segment].compressed.lowerBound
         // A reader for each piece: one that is kept would keep frames that the cache has let go.
         var reader = PlainReader(core: core, loaded)
@@ -92,10 +106,10 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
     }
 
     func nextPiece() throws(VarveError) -> ByteBuffer? {
-        guard next < segments.upperBound else { return nil }
-        let piece = try piece(next - segments.lowerBound)
+        guard next < pieceCount else { return nil }
+        let piece = try piece(next)
         next += 1
-        try leaving(piece, isLast: next == segments.upperBound)
+        try leaving(piece, isLast: next == pieceCount)
         return piece
     }
 }

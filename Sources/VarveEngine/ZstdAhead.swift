@@ -12,7 +12,7 @@ import VarveModel
 /// Within a lane each piece waits for the one before. The lane that is read stays some pieces ahead; the others go on up to
 /// a bound, so that a slow reader holds some megabytes a lane and no more.
 final class ZstdAhead: Sendable {
-    /// Pieces, see ``ZstdLane/pieceBytes``.
+    /// Pieces, see ``ZstdLane/pieceCount``.
     private static let aheadNow = 4
     private static let aheadLater = 32
 

@@ -116,8 +116,9 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
 
 /// Makes a stretch of a zstd file, piece by piece. For one thread at a time.
 final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for the one before, see BlobStream
-    /// The first one makes who pulls wait.
-    static let pieceBytes = 256 << 10
+    private static let pieceBytes = 256 << 10
+    /// The first one of several makes who pulls wait.
+    private static let firstBytes = 16 << 10
     /// Bytes of which the text is read ahead; what comes later is made too slowly to need it.
     static let aheadBytes = 1 << 20
 
@@ -163,10 +164,17 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
         self.ahead = ahead
     }
 
-    /// Pieces that come in all: each but the last has `pieceBytes`.
+    /// Pieces that come in all: each but the first and the last has `pieceBytes`.
     var pieceCount: Int {
         let length = Int(range.upperBound - range.lowerBound)
-        return length / Self.pieceBytes + (length % Self.pieceBytes > 0 ? 1 : 0)
+        if length <= Self.pieceBytes { return length > 0 ? 1 : 0 }
+        return 1 + (length - Self.firstBytes + Self.pieceBytes - 1) / Self.pieceBytes
+    }
+
+    /// Bytes of the piece that comes next.
+    private var nextCount: Int {
+        let left = Int(range.upperBound - position)
+        return position == range.lowerBound && left > Self.pieceBytes ? Self.firstBytes : min(left, Self.pieceBytes)
     }
 
     /// Whether all pieces were made.
@@ -184,7 +192,7 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
         }
         let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound), for: purpose)
         self.stream = stream
-        let wanted = Int(min(range.upperBound - position, UInt64(Self.pieceBytes)))
+        let wanted = nextCount
         var piece = ByteBufferAllocator().buffer(capacity: wanted)
         if var held = rest.readSlice(length: min(rest.readableBytes, wanted)) { piece.writeBuffer(&held) }
         do {

@@ -76,27 +76,28 @@ final class FrameWalk {
         }
     }
 
-    /// Takes what the point says beyond the run-up.
-    /// - Parameter missing: Text before the run-up that is not there.
-    func take(
-        _ point: RestartPoint, _ text: UnsafePointer<UInt8>, without missing: [Range<Int>] = []
-    ) throws(ZstdError) {
+    /// Takes what the point says beyond the run-up, but for entries of text that only later phases look at.
+    func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
         guard model.take(numbers: point.numbers) else { throw .planDamaged }
         try take(point.mark)
-        try point.entries.apply(to: model, at: point.mark.plain, text, without: missing)
+        try point.entries.apply(to: model, at: point.mark.plain, text) { point.phase(of: $0) == 0 }
+    }
+
+    /// Takes the entries of the text that is looked at in these phases for the first time.
+    func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>, in phases: ClosedRange<Int>) throws(ZstdError) {
+        try point.entries.add(to: model, at: point.mark.plain, text) { place in
+            point.phase(of: place).map { phases.contains($0) } == true
+        }
     }
 
     /// Goes on behind a restart point as if it had run up to it, having come to it from the one before.
     ///
     /// Of what the tables have, the places in the run-up are those that the encoder had, more of them than a run-up finds; all
     /// others that matter the point says.
-    /// - Parameter missing: See ``take(_:_:without:)``.
-    func cross(
-        _ point: RestartPoint, _ text: UnsafePointer<UInt8>, without missing: [Range<Int>]
-    ) throws(ZstdError) {
+    func cross(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
         model.forget(before: point.mark.plain - point.runUp)
         model.endRunUp(at: point.mark.plain)
-        try take(point, text, without: missing)
+        try take(point, text)
     }
 
     /// Whether another walk proposes the same sequences for the block that this one made last.
@@ -141,6 +142,7 @@ final class FrameWalk {
 
     private func propose(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int) {
         if model.startsJob(at: start) { entropy.begin() }
+        model.watch?.block = start
         model.propose(text, from: start, to: end, into: proposal)
     }
 

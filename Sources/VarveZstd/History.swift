@@ -12,6 +12,7 @@ final class History {
     private var window = 0
     /// Bytes behind the text that may be read, whatever they are: the models load words that reach over a block's end.
     private static let slack = 64
+    private static let moreMax = 16 << 20
 
     init() {
         capacity = 4 << 20
@@ -20,6 +21,10 @@ final class History {
     }
 
     deinit { base.deallocate() }
+
+    /// Bytes that it comes to when the last `window` ones are kept: a third window, if that is not too large, so that what is kept
+    /// is moved half as often.
+    static func capacity(window: Int) -> Int { 2 * window + min(window, moreMax) + (1 << 20) }
 
     /// A frame begins of which the last `window` bytes are to be kept.
     func begin(window: Int) { begin(window: window, at: 0) }
@@ -50,7 +55,7 @@ final class History {
                 base.update(from: base + (held - keep), count: keep)
                 origin = end - keep
             }
-            if end - origin + count > capacity { grow(max(2 * window + (1 << 20), end - origin + count)) }
+            if end - origin + count > capacity { grow(max(Self.capacity(window: window), end - origin + count)) }
         }
         return base + (end - origin)
     }

@@ -154,6 +154,29 @@ class KlauspostModel: MatchModel {
     final func take(numbers: [Int]) -> Bool { numbers.isEmpty }
 
     final func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
+        eachDifference(from: other, at: position) { slot, distance in
+            take(TableEntries.Entry(slot: slot, distance: distance))
+        }
+    }
+
+    final func differences(
+        from other: any MatchModel, at position: Int, slots: UnsafeMutablePointer<UInt32>,
+        distances: UnsafeMutablePointer<UInt32>
+    ) -> Int {
+        var count = 0
+        eachDifference(from: other, at: position) { slot, distance in
+            slots[count] = UInt32(truncatingIfNeeded: slot)
+            distances[count] = UInt32(truncatingIfNeeded: distance)
+            count &+= 1
+            return true
+        }
+        return count
+    }
+
+    @inline(__always)
+    private func eachDifference(
+        from other: any MatchModel, at position: Int, _ take: (_ slot: Int, _ distance: Int) -> Bool
+    ) {
         guard let other = other as? KlauspostModel, other.tables.count == tables.count else { return }
         var first = 0
         // What lies before is out of reach for good.
@@ -171,7 +194,7 @@ class KlauspostModel: MatchModel {
                     let there = Int(twos[index] &>> bits & 0xffff_ffff) &- others
                     if here == there || here <= lowest && there <= lowest { continue }
                     let distance = there > lowest ? position &- there : 0
-                    if !take(TableEntries.Entry(slot: first &+ parts &* index &+ part, distance: distance)) { return }
+                    if !take(first &+ parts &* index &+ part, distance) { return }
                 }
             }
             first += parts * count
@@ -204,6 +227,21 @@ class KlauspostModel: MatchModel {
                 table.entries[slot / 2] = table.entries[slot / 2] & ~0xffff_ffff | stored
             }
             return true
+        }
+        return false
+    }
+
+    final func isWritten(_ slot: Int, since position: Int) -> Bool {
+        var slot = slot
+        for table in tables {
+            let count = table.parts << Int(table.bits)
+            if slot >= count {
+                slot -= count
+                continue
+            }
+            let entry = table.entries[slot / table.parts]
+            let isSecond = slot % table.parts == 1
+            return Int((isSecond ? entry : entry >> 32) & 0xffff_ffff) >= position + shift
         }
         return false
     }

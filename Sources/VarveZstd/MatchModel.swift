@@ -38,11 +38,21 @@ protocol MatchModel: AnyObject {
     /// Goes over the table entries that another model of the same parameters has otherwise, of those that still matter at
     /// `position`, by rising slots: calls `take` with what the other one has, until that says that it is enough.
     func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool)
+    /// Puts all those entries down, as `compare` has them, for who wants them fast.
+    /// - Parameters:
+    ///   - slots: Room for `slotCount` of them; distances too, 0 where the other one has none.
+    /// - Returns: How many there are.
+    func differences(
+        from other: any MatchModel, at position: Int, slots: UnsafeMutablePointer<UInt32>,
+        distances: UnsafeMutablePointer<UInt32>
+    ) -> Int
     /// Forgets what the tables have of places before `place`.
     func forget(before place: Int)
     /// Changes a table entry.
     /// - Returns: Whether it is one that there can be.
     func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
+    /// Whether a slot has a place at `position` or behind.
+    func isWritten(_ slot: Int, since position: Int) -> Bool
     /// Whether a table entry may have the place so many bytes before `position`.
     func holds(_ distance: Int, before position: Int) -> Bool
     /// Where the text begins that blocks from `position` on may look at.

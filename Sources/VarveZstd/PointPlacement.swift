@@ -35,7 +35,7 @@ struct PointPlacement {
     private static let fairAnyway = 40 << 10
     /// A point that would have cost more is tried again after this, or a quarter of the stretch if that is more.
     private static let retryMin = 2 << 20
-    private static let wireSpacing = 1 << 20
+    private static let wireSpacing = 512 << 10
 
     init(spacing: Int?) { self.spacing = spacing }
 

@@ -52,7 +52,7 @@ struct PointWriter {
         waiting[index].isDecided = true
         if !isKept, let former = waiting[index].restart {
             waiting[index].restart = nil
-            touch(former.far?.pieces ?? [], before: index)
+            touch(former.far ?? FarText(), before: index)
         }
         write()
     }
@@ -69,11 +69,11 @@ struct PointWriter {
     }
 
     /// Text was looked at between the restart point put last and the place reached.
-    mutating func touch(_ pieces: [Int]) { touch(Set(pieces), before: waiting.count) }
+    mutating func touch(_ far: FarText) { touch(far, before: waiting.count) }
 
-    private mutating func touch(_ pieces: Set<Int>, before index: Int) {
+    private mutating func touch(_ far: FarText, before index: Int) {
         guard let last = waiting[..<index].lastIndex(where: { $0.restart != nil }) else { return }
-        waiting[last].restart?.far?.pieces.formUnion(pieces)
+        for (piece, block) in far.pieces { waiting[last].restart?.far?.add(piece, by: block) }
     }
 
     /// Nothing more comes.

@@ -143,6 +143,29 @@ class ReferenceModel: MatchModel {
     }
 
     final func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
+        eachDifference(from: other, at: position) { slot, distance in
+            take(TableEntries.Entry(slot: slot, distance: distance))
+        }
+    }
+
+    final func differences(
+        from other: any MatchModel, at position: Int, slots: UnsafeMutablePointer<UInt32>,
+        distances: UnsafeMutablePointer<UInt32>
+    ) -> Int {
+        var count = 0
+        eachDifference(from: other, at: position) { slot, distance in
+            slots[count] = UInt32(truncatingIfNeeded: slot)
+            distances[count] = UInt32(truncatingIfNeeded: distance)
+            count &+= 1
+            return true
+        }
+        return count
+    }
+
+    @inline(__always)
+    private func eachDifference(
+        from other: any MatchModel, at position: Int, _ take: (_ slot: Int, _ distance: Int) -> Bool
+    ) {
         guard let other = other as? ReferenceModel, other.tables.count == tables.count else { return }
         var first = 0
         // What lies before is out of reach for good.
@@ -156,7 +179,7 @@ class ReferenceModel: MatchModel {
                 let there = Int(twos[index]) &+ others
                 if here == there || here < lowest && there < lowest { continue }
                 let distance = there >= lowest ? position &- there : 0
-                if !take(TableEntries.Entry(slot: first &+ index, distance: distance)) { return }
+                if !take(first &+ index, distance) { return }
             }
             first += table.count
         }
@@ -180,6 +203,15 @@ class ReferenceModel: MatchModel {
                 table.entries[slot] = entry.distance == 0 ? 0 : UInt32(truncatingIfNeeded: place - base + 2)
                 return true
             }
+            slot -= table.count
+        }
+        return false
+    }
+
+    final func isWritten(_ slot: Int, since position: Int) -> Bool {
+        var slot = slot
+        for table in tables {
+            if slot < table.count { return Int(table.entries[slot]) >= position - base + 2 }
             slot -= table.count
         }
         return false

@@ -33,11 +33,11 @@ struct RestartPoint: Equatable {
             PlanBytes.put(&bytes, value)
         }
         bytes.append(far == nil ? 0 : 1)
-        far?.put(&bytes, before: mark.plain - runUp)
+        far?.put(&bytes, before: mark.plain - runUp, behind: mark.plain)
         PlanBytes.put(&bytes, entries.coded)
     }
 
-    /// Reads the next one of a frame, of version 4 or 5.
+    /// Reads the next one of a frame, of version 4 or later.
     init(
         _ input: inout PlanInput, version: UInt8, after last: BlockMark, _ lastExceptions: Int
     ) throws(ZstdError) {
@@ -50,7 +50,8 @@ struct RestartPoint: Equatable {
         if version > 4 {
             switch try input.byte() {
             case 0: break
-            case 1: far = try FarText(&input, before: mark.plain - runUp)
+            case 1:
+                far = try FarText(&input, before: mark.plain - runUp, behind: mark.plain, hasPhases: version > 6)
             default: throw .planDamaged
             }
         }
@@ -72,11 +73,12 @@ struct RestartPoint: Equatable {
         entries = try TableEntries(former: &input)
     }
 
-    /// The stretches of the text from `first` to the run-up that are looked at up to the next point, in order, and the others.
-    func textBeforeRunUp(from first: Int) -> (wanted: [Range<Int>], missing: [Range<Int>]) {
+    /// The stretches of the text from `first` to the run-up that blocks behind the point look at up to that phase, in order, and
+    /// the others.
+    func textBeforeRunUp(from first: Int, by phase: Int) -> (wanted: [Range<Int>], missing: [Range<Int>]) {
         let end = mark.plain - runUp
         guard let far else { return ([first..<end], []) }
-        let wanted = far.ranges(from: first, to: end)
+        let wanted = far.ranges(from: first, to: end, by: phase, behind: mark.plain)
         var missing: [Range<Int>] = []
         var at = first
         for range in wanted + [end..<end] {
@@ -84,6 +86,12 @@ struct RestartPoint: Equatable {
             at = range.upperBound
         }
         return (wanted, missing)
+    }
+
+    /// The phase in which the text at `place` has to be there; nil if it is not looked at.
+    func phase(of place: Int) -> Int? {
+        guard let far, place < mark.plain - runUp else { return 0 }
+        return far.phase(of: place, behind: mark.plain)
     }
 
     private mutating func readNumbers(_ input: inout PlanInput) throws(ZstdError) {

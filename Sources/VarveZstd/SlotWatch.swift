@@ -24,7 +24,10 @@ final class SlotWatch {
     /// Nearly all slots are written before they ever mattered. The marks stay in the cache, what else is known of a slot does not.
     let marks: UnsafeMutablePointer<UInt16>
     private static let nothingLeft: UInt16 = 1
+    private static let noBlock = -1
     private let window: Int
+    /// Room for `open`.
+    private let distances: UnsafeMutablePointer<UInt32>
     private unowned let model: any MatchModel
     private let points: [Point]
     /// Those that are open, the oldest first, and the others.
@@ -32,9 +35,11 @@ final class SlotWatch {
     private var free: [Int]
     /// The place of the point opened last.
     private(set) var newest = 0
-    /// Text before this is far: it is taken down which pieces of it are looked at.
+    /// Text before this is far: it is taken down which pieces of it are looked at, and by which block first.
     private(set) var farEnd = 0
-    private var touched: [Bool]
+    private var firstBlocks: [Int]
+    /// Where the block begins that is searched now.
+    var block = 0
 
     private final class Point {
         var position = 0
@@ -66,13 +71,17 @@ final class SlotWatch {
         window = model.windowBytes
         marks = .allocate(capacity: slots)
         marks.initialize(repeating: 0, count: slots)
+        distances = .allocate(capacity: slots)
         points = (0..<Self.openMax).map { _ in Point(slots: slots) }
         free = Array(points.indices)
         // Far text is less than a window long, so that no two pieces of it have the same number here.
-        touched = Array(repeating: false, count: window / FarText.pieceBytes + 3)
+        firstBlocks = Array(repeating: Self.noBlock, count: window / FarText.pieceBytes + 3)
     }
 
-    deinit { marks.deallocate() }
+    deinit {
+        marks.deallocate()
+        distances.deallocate()
+    }
 
     /// Whether a model can be watched.
     static func canWatch(_ model: any MatchModel) -> Bool { model.canBeWatched && model.slotCount <= slotsMax }
@@ -94,18 +103,17 @@ final class SlotWatch {
         newest = position
         let (slots, left, marks) = (point.slots, point.left, marks)
         let place = UInt16(8 * bit)
-        var count = 0
-        model.compare(with: other, at: position) { entry in
-            slots[count] = UInt32(truncatingIfNeeded: entry.slot)
-            count &+= 1
+        let count = model.differences(from: other, at: position, slots: slots, distances: distances)
+        for index in 0..<count {
+            let slot = Int(slots[index])
+            let distance = Int(distances[index])
             var mark = Self.nothingLeft
             // No match lies before `lowest`. Searches stop some bytes before the end of a block, so that the text is there.
-            if entry.distance > 0, position - entry.distance >= lowest {
-                left[entry.slot] = UInt32(truncatingIfNeeded: entry.distance)
-                mark = Self.mark(UInt64(Matching.word4(text, position - entry.distance)))
+            if distance > 0, position &- distance >= lowest {
+                left[slot] = distances[index]
+                mark = Self.mark(UInt64(Matching.word4(text, position &- distance)))
             }
-            marks[entry.slot] |= mark &<< place
-            return true
+            marks[slot] |= mark &<< place
         }
         point.slotCount = count
     }
@@ -126,17 +134,19 @@ final class SlotWatch {
 
     /// Takes down what text before `end` is looked at from now on.
     /// - Returns: The pieces before the former end that were.
-    func beginStretch(farEnd end: Int) -> [Int] {
-        var pieces: [Int] = []
+    func beginStretch(farEnd end: Int) -> FarText {
+        var far = FarText()
         if farEnd > 0 {
             let last = (farEnd - 1) / FarText.pieceBytes
-            for piece in max(last - touched.count + 1, 0)...last where touched[piece % touched.count] {
-                pieces.append(piece)
-                touched[piece % touched.count] = false
+            for piece in max(last - firstBlocks.count + 1, 0)...last {
+                let block = firstBlocks[piece % firstBlocks.count]
+                guard block != Self.noBlock else { continue }
+                far.add(piece, by: block)
+                firstBlocks[piece % firstBlocks.count] = Self.noBlock
             }
         }
         farEnd = end
-        return pieces
+        return far
     }
 
     /// Far text was looked at.
@@ -146,7 +156,8 @@ final class SlotWatch {
         let last = min(place + count, farEnd - 1) / FarText.pieceBytes
         var piece = max(first, 0)
         while piece <= last {
-            touched[piece % touched.count] = true
+            let index = piece % firstBlocks.count
+            if firstBlocks[index] == Self.noBlock { firstBlocks[index] = block }
             piece += 1
         }
     }

@@ -81,30 +81,41 @@ struct TableEntries: Equatable {
     }
 
     /// Puts them into the tables of a model that ran up to `position`.
-    /// - Parameter missing: Text that is not there. Entries with places in it are left empty: it is not looked at.
+    /// - Parameter isThere: Whether the text at a place is. Entries with other places are left empty: those are not looked at.
     func apply(
-        to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>, without missing: [Range<Int>] = []
+        to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>,
+        _ isThere: (Int) -> Bool = { _ in true }
     ) throws(ZstdError) {
-        func isMissing(_ place: Int) -> Bool {
-            var low = 0
-            var high = missing.count
-            while low < high {
-                let middle = (low + high) / 2
-                if missing[middle].upperBound > place { high = middle } else { low = middle + 1 }
-            }
-            return low < missing.count && missing[low].contains(place)
+        try each(of: model, at: position, text, isThere) { (entry, isThere) throws(ZstdError) in
+            let distance = isThere ? entry.distance : 0
+            guard model.set(Entry(slot: entry.slot, distance: distance), at: position, text) else { throw .planDamaged }
         }
-        func set(_ entry: Entry) throws(ZstdError) {
-            if entry.distance > 0, isMissing(position - entry.distance) {
-                guard model.set(Entry(slot: entry.slot, distance: 0), at: position, text) else { throw .planDamaged }
-                return
-            }
+    }
+
+    /// Puts those in whose text has come later, as far as the search has not written their slots since `position`.
+    /// - Parameter hasCome: Whether the text at a place is of that.
+    func add(
+        to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>, _ hasCome: (Int) -> Bool
+    ) throws(ZstdError) {
+        try each(of: model, at: position, text, hasCome) { (entry, hasCome) throws(ZstdError) in
+            guard hasCome, entry.distance > 0, !model.isWritten(entry.slot, since: position) else { return }
             guard model.set(entry, at: position, text) else { throw .planDamaged }
         }
-        for entry in listed { try set(entry) }
+    }
+
+    /// Goes over the entries: all that are listed by slot, and of the others those of places of which `isWanted` says so. Without
+    /// its text nobody knows the slot of such a place, and what the run-up left there was no match, or it would be listed.
+    private func each(
+        of model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>, _ isWanted: (Int) -> Bool,
+        _ take: (Entry, _ isWanted: Bool) throws(ZstdError) -> Void
+    ) throws(ZstdError) {
+        func list(_ entry: Entry) throws(ZstdError) {
+            try take(entry, entry.distance == 0 || isWanted(position - entry.distance))
+        }
+        for entry in listed { try list(entry) }
         if coded.isEmpty { return }
         var input = PlanInput(bytes: coded, range: 0..<coded.count)
-        try Self.read(&input, try input.number(), set)
+        try Self.read(&input, try input.number(), list)
         let kinds = model.slotKinds
         let masks = 1 << kinds - 1
         var distance = 0
@@ -115,10 +126,9 @@ struct TableEntries: Equatable {
             guard step > 0, distance >= Self.hashBytes, model.holds(distance, before: position) else {
                 throw .planDamaged
             }
-            // Without its text nobody knows the slot, and what the run-up left there was no match, or it would be listed.
-            if isMissing(position - distance) { continue }
+            guard isWanted(position - distance) else { continue }
             for kind in 0..<kinds where mask & 1 << kind != 0 {
-                try set(Entry(slot: model.slot(kind, at: position - distance, text), distance: distance))
+                try take(Entry(slot: model.slot(kind, at: position - distance, text), distance: distance), true)
             }
         }
     }

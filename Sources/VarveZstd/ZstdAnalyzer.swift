@@ -3,7 +3,7 @@
 
 /// Makes a reconstruction plan out of a zstd file, handing out its plain bytes on the way.
 ///
-/// Memory is bounded: two windows of text and some megabytes.
+/// Memory is bounded: three windows of text, two if they are large, and some megabytes.
 package struct ZstdAnalyzer {
     /// What came of it.
     package enum Result {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// Makes a zstd file's bytes, block by block. For one thread at a time; holds two windows of text and some megabytes.
+/// Makes a zstd file's bytes, block by block. For one thread at a time; holds up to three windows of text and some megabytes.
 package final class ZstdRebuildStream {
     /// Fills the buffer with the plain bytes of the range, all of them.
     package typealias Plain = (Range<Int>, UnsafeMutableRawBufferPointer) throws -> Void
@@ -26,6 +26,9 @@ package final class ZstdRebuildStream {
     private let history = History()
     /// Stretches of the text in `history` that are not there, by their places in the frame.
     private var missing: [Range<Int>] = []
+    /// The restart point that was begun at, as long as some of its text may come later, where the text in its reach begins, and the
+    /// phase up to which that is there.
+    private var begun: (point: RestartPoint, first: Int, phase: Int)?
     private var walk: FrameWalk?
     /// For a proof: who came to the restart point from the one before, and whether he is to say what he makes of the next block.
     private var former: FrameWalk?
@@ -36,55 +39,10 @@ package final class ZstdRebuildStream {
     /// The restart point to begin at.
     private var point: Int?
     private var skipLeft: Int
-    private var frame: Frame?
+    private var frame: RebuiltFrame?
     /// The series in progress: sizes of the frames that are left, and bytes made of it.
     private var series: (parameters: Int, left: Int, sizes: PlanInput, plain: Int, made: Int)?
     private var kept = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 16)
-
-    /// A frame in progress.
-    private struct Frame {
-        var plainStart: Int
-        var plainCount: Int
-        /// Nil if only the series it belongs to says.
-        var compressedCount: Int?
-        /// Nil if it has to be made.
-        var checksum: Range<Int>?
-        var hash = XXHash()
-        var wires = WireCursor()
-        /// The next restart point.
-        var restart = 0
-        var input: PlanInput
-        var next: PlacedException?
-        var usualLeft = 0
-        var position = 0
-        var made = 0
-        var isDone = false
-
-        mutating func advance() throws(ZstdError) {
-            if input.isAtEnd {
-                next = nil
-                return
-            }
-            let exception = try PlacedException(&input)
-            usualLeft = exception.usualBlocks
-            next = exception
-        }
-
-        /// Goes on from a restart point.
-        mutating func take(_ point: RestartPoint, number: Int, _ content: ZstdPlan.Frame, _ bytes: [UInt8])
-            throws(ZstdError)
-        {
-            position = point.mark.plain
-            made = point.mark.compressed
-            restart = number + 1
-            let exceptions = content.exceptions
-            guard point.exceptions <= exceptions.count else { throw .planDamaged }
-            input = PlanInput(bytes: bytes, range: (exceptions.lowerBound + point.exceptions)..<exceptions.upperBound)
-            try advance()
-            usualLeft -= point.usualBlocks
-            guard next == nil || usualLeft >= 0 else { throw .planDamaged }
-        }
-    }
 
     init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int, for purpose: Purpose) {
         self.rebuilder = rebuilder
@@ -128,7 +86,7 @@ package final class ZstdRebuildStream {
             let header =
                 content.header.map { Array(rebuilder.bytes[$0]) } ?? set.usualHeader(plainCount: here.plainCount)
             guard let header else { throw ZstdError.planDamaged }
-            var started = Frame(
+            var started = RebuiltFrame(
                 plainStart: here.plainStart, plainCount: here.plainCount, compressedCount: here.compressedCount,
                 checksum: content.checksum, input: PlanInput(bytes: rebuilder.bytes, range: content.exceptions))
             let number = point
@@ -168,7 +126,7 @@ package final class ZstdRebuildStream {
         }
         let size = try now.sizes.number()
         guard let header = set.usualHeader(plainCount: size) else { throw ZstdError.planDamaged }
-        var started = Frame(plainStart: now.plain, plainCount: size, input: PlanInput(bytes: [], range: 0..<0))
+        var started = RebuiltFrame(plainStart: now.plain, plainCount: size, input: PlanInput(bytes: [], range: 0..<0))
         try begin(&started, set, header)
         now.left -= 1
         now.plain += size
@@ -177,11 +135,12 @@ package final class ZstdRebuildStream {
     }
 
     /// Begins a frame at its beginning; its header is made.
-    private func begin(_ started: inout Frame, _ set: ZstdParameters, _ header: [UInt8]) throws(ZstdError) {
+    private func begin(_ started: inout RebuiltFrame, _ set: ZstdParameters, _ header: [UInt8]) throws(ZstdError) {
         let walk = walk(of: set)
         walk.begin(try FrameHeader(header))
         history.begin(window: walk.model.windowBytes)
         missing = []
+        begun = nil
         started.made = header.count
         try started.advance()
         frame = started
@@ -196,7 +155,8 @@ package final class ZstdRebuildStream {
 
     /// Begins a frame at a restart point.
     private func restart(
-        _ started: inout Frame, _ content: ZstdPlan.Frame, _ point: RestartPoint, _ header: FrameHeader, _ plain: Plain
+        _ started: inout RebuiltFrame, _ content: ZstdPlan.Frame, _ point: RestartPoint, _ header: FrameHeader,
+        _ plain: Plain
     ) throws {
         let walk = walk(of: rebuilder.parameters[content.parameters])
         let end = point.mark.plain
@@ -210,41 +170,59 @@ package final class ZstdRebuildStream {
                 UnsafeMutableRawBufferPointer(start: room + range.lowerBound, count: range.count))
         }
         try walk.runUp(header, history.text, to: point, taking: take)
-        // What only later blocks look at. The rest of it is always the same, whoever restarts here.
+        // What the blocks behind look at. The rest of it is always the same, whoever restarts here.
         let wanted: [Range<Int>]
-        (wanted, missing) = point.textBeforeRunUp(from: first)
+        (wanted, missing) = point.textBeforeRunUp(from: first, by: 0)
         for range in missing { (room + range.lowerBound).update(repeating: 0, count: range.count) }
-        for range in wanted {
+        history.filled(end - first)
+        try fill(wanted, started, plain)
+        try walk.take(point, history.text)
+        begun = missing.isEmpty ? nil : (point, first, 0)
+        // A proof begins anew only where it came from the point before.
+        try former?.cross(point, history.text)
+        isBesideFormer = former != nil
+    }
+
+    /// Takes text before the place reached.
+    private func fill(_ ranges: [Range<Int>], _ now: RebuiltFrame, _ plain: Plain) throws {
+        for range in ranges {
             for start in stride(from: range.lowerBound, to: range.upperBound, by: ZstdTables.blockMax) {
-                try take(start..<min(start + ZstdTables.blockMax, range.upperBound))
+                let count = min(ZstdTables.blockMax, range.upperBound - start)
+                let room = UnsafeMutableRawBufferPointer(start: history.room(at: start), count: count)
+                try plain((now.plainStart + start)..<(now.plainStart + start + count), room)
             }
         }
-        history.filled(end - first)
-        try walk.take(point, history.text, without: missing)
-        // A proof begins anew only where it came from the point before.
-        try former?.cross(point, history.text, without: missing)
-        isBesideFormer = former != nil
+    }
+
+    /// Takes what the block that comes next, or those after it in its phase, look at and those before it did not.
+    private func goOn(_ now: RebuiltFrame, _ walk: FrameWalk, _ plain: Plain) throws {
+        guard let (point, first, done) = begun else { return }
+        if walk.model.startsJob(at: now.position) {
+            begun = nil
+            return
+        }
+        let phase = FarText.phase(at: now.position - point.mark.plain)
+        guard phase > done else { return }
+        // The last phase begins before the history is full.
+        guard first >= history.start else { throw ZstdError.planDamaged }
+        let (wanted, others) = point.textBeforeRunUp(from: first, by: phase)
+        try fill(wanted.common(with: missing), now, plain)
+        missing = others
+        try walk.take(point, history.text, in: (done + 1)...phase)
+        begun = phase + 1 < FarText.phaseStarts.count ? (point, first, phase) : nil
     }
 
     /// Goes on behind the restart point `number`, at which the frame is, without beginning anew.
     /// - Returns: Whether the text that this takes is there.
     private func cross(
-        _ now: Frame, _ content: ZstdPlan.Frame, _ number: Int, _ walk: FrameWalk, _ plain: Plain
+        _ now: RebuiltFrame, _ content: ZstdPlan.Frame, _ number: Int, _ walk: FrameWalk, _ plain: Plain
     ) throws -> Bool {
         let point = content.points.restarts[number]
         let end = point.mark.plain
         let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
-        let (wanted, others) = point.textBeforeRunUp(from: first)
+        let (wanted, others) = point.textBeforeRunUp(from: first, by: 0)
         if let start = wanted.first?.lowerBound, start < history.start { return false }
-        for range in wanted {
-            for gap in missing where gap.overlaps(range) {
-                let part = gap.clamped(to: range)
-                let start = now.plainStart + part.lowerBound
-                try plain(
-                    start..<(start + part.count),
-                    UnsafeMutableRawBufferPointer(start: history.room(at: part.lowerBound), count: part.count))
-            }
-        }
+        try fill(wanted.common(with: missing), now, plain)
         // It is not looked at, but who proved this had zeros there.
         for range in others {
             let start = max(range.lowerBound, history.start)
@@ -252,12 +230,13 @@ package final class ZstdRebuildStream {
                 history.room(at: start).update(repeating: 0, count: range.upperBound - start)
             }
         }
-        try walk.cross(point, history.text, without: others)
+        try walk.cross(point, history.text)
+        begun = nil
         return true
     }
 
     /// Lets the search go on to a wire point behind. Nothing of the blocks before it is made.
-    private func search(_ now: inout Frame, to mark: BlockMark, _ plain: Plain) throws {
+    private func search(_ now: inout RebuiltFrame, to mark: BlockMark, _ plain: Plain) throws {
         guard let walk else { throw ZstdError.planDamaged }
         while now.position < mark.plain {
             let start = now.position
@@ -273,8 +252,9 @@ package final class ZstdRebuildStream {
 
     /// Takes the next block's text.
     private func take(
-        _ now: inout Frame, _ walk: FrameWalk, _ plain: Plain
+        _ now: inout RebuiltFrame, _ walk: FrameWalk, _ plain: Plain
     ) throws -> (isLast: Bool, exception: BlockException?) {
+        try goOn(now, walk, plain)
         let left = now.plainCount - now.position
         var (count, isLast) = walk.usual(at: now.position, left: left)
         var exception: BlockException?
@@ -307,7 +287,7 @@ package final class ZstdRebuildStream {
     }
 
     /// Whether the frame has come to a place at which it is to begin anew; passes over other restart points.
-    private func beginsAnew(_ now: inout Frame, _ walk: FrameWalk, _ plain: Plain) throws -> Bool {
+    private func beginsAnew(_ now: inout RebuiltFrame, _ walk: FrameWalk, _ plain: Plain) throws -> Bool {
         guard now.compressedCount != nil, !now.isDone, case .frame(let content) = rebuilder.elements[element].content
         else { return false }
         let points = content.points.restarts

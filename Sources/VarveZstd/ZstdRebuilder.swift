@@ -93,7 +93,7 @@ package struct ZstdRebuilder: Sendable {
         for element in elements {
             if case .frame = element.content { longest = max(longest, element.plainCount) }
         }
-        return parameters.map { $0.modelBytes + min(2 * $0.windowBytes, 2 * longest) }.max() ?? 0
+        return parameters.map { $0.modelBytes + min(History.capacity(window: $0.windowBytes), 2 * longest) }.max() ?? 0
     }
 
     /// The first segment of which bytes lie at `start` of the file or behind.

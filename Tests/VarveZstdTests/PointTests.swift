@@ -216,9 +216,8 @@ struct PointTests {
         let plan = try plan(file, parameters, spacing: 400_000)
         let points = try points(plan).restarts.filter { $0.far != nil }
         #expect(points.count >= 4)
-        for version in [ZstdPlan.version, 5] {
-            let plan = ZstdPlan.seal(Array(plan[8...]), version: version)
-            let rebuilder = try ZstdRebuilder(plan: plan, crossedWork: 0)
+        for work in [0, Int.max] {
+            let rebuilder = try ZstdRebuilder(plan: plan, crossedWork: work)
             for point in points {
                 let range = (point.mark.compressed - 1000)..<(point.mark.compressed + 1000)
                 let (bytes, asked) = try part(rebuilder, range, plain)
@@ -226,7 +225,7 @@ struct PointTests {
                 // The text of the run-up is taken once by who goes on, and twice by who begins anew.
                 let runUp = (point.mark.plain - point.runUp)..<point.mark.plain
                 let taken = asked.reduce(0) { $0 + $1.clamped(to: runUp).count }
-                #expect(taken == (version > 5 ? 1 : 2) * point.runUp)
+                #expect(taken == (work == 0 ? 1 : 2) * point.runUp)
                 // Who then wants more gets it.
                 let rest = try rebuilt(
                     plan: plan, plain: plain, from: range.lowerBound, for: .bytes(through: range.upperBound))
@@ -275,7 +274,7 @@ struct PointTests {
         let file = try modelFile(plain, parameters)
         let plan = try plan(file, parameters, spacing: 400_000)
         let points = try points(plan)
-        for change in 0..<3 {
+        for change in 0..<4 {
             var writer = PointWriter()
             var wires = points.wires[...]
             func putWires(before place: Int) {
@@ -288,7 +287,9 @@ struct PointTests {
             for var point in points.restarts {
                 putWires(before: point.mark.plain)
                 if change == 1 { point.entries = TableEntries(NeededEntries(), kinds: 1) }
-                if change == 2 { point.far?.pieces = [] }
+                if change == 2 { point.far?.pieces = [:] }
+                // Later than all of them are looked at.
+                if change == 3, let far = point.far { point.far?.pieces = far.pieces.mapValues { $0 + 1_000_000 } }
                 writer.put(point)
             }
             putWires(before: .max)
@@ -343,19 +344,24 @@ struct PointTests {
             point.far = FarText()
             return point
         }
+        func far(_ pieces: [Int: Int]) -> FarText {
+            var far = FarText()
+            for (piece, block) in pieces { far.add(piece, by: block << 16) }
+            return far
+        }
         var writer = PointWriter()
         var needed = NeededEntries()
         needed.clear(7)
         let entries = TableEntries(needed, kinds: 2)
         writer.note(.stored)
         writer.put(point(50), isDecided: false)
-        writer.touch([1, 3])
+        writer.touch(far([1: 51, 3: 53]))
         #expect(writer.undecided?.mark.plain == 50 << 16)
         writer.decide(isKept: true)
         #expect(writer.bytes.isEmpty && writer.restart.mark.plain == 50 << 16)
         writer.put(point(100), isDecided: false)
         #expect(writer.restart.mark.plain == 50 << 16)
-        writer.touch([2, 3])
+        writer.touch(far([2: 100, 3: 101, 1: 102]))
         writer.note(.proposed)
         writer.note(.stored)
         writer.putWire(at: point(200).mark)
@@ -373,7 +379,8 @@ struct PointTests {
         #expect(points.restarts.map { $0.mark.plain >> 16 } == [50, 300, 400])
         #expect(points.restarts.map(\.exceptions) == [5, 30, 40])
         // What is looked at behind a point that is none any more is looked at behind the one before.
-        #expect(points.restarts.map(\.far?.pieces) == [[1, 2, 3], [], []])
+        // The blocks of the phases: at the point, and 6 and 12 times 65,536 bytes behind.
+        #expect(points.restarts.map { $0.far?.pieces.mapValues { $0 >> 16 } } == [[1: 50, 2: 62, 3: 52], [:], [:]])
         #expect(points.restarts[0].entries == entries)
         #expect(points.wires.map { $0.mark.plain >> 16 } == [100, 200])
         #expect(points.wires.map { $0.start >> 16 } == [50, 100])
@@ -396,11 +403,46 @@ struct PointTests {
         }
     }
 
-    @Test("plans of versions 3 and 4 are read", arguments: [3, 4])
+    @Test("entries whose text comes later are put where nothing was written since", arguments: ZstdAnalyzerTests.models)
+    func laterEntries(parameters: ZstdParameters) throws {
+        try withModels(parameters, seed: 22) { one, two, text, end in
+            run(one, text, from: 0, to: end)
+            two.beginRunUp(at: end)
+            two.endRunUp(at: end)
+            let coded = TableEntries(two.entries(unlike: one, at: end), of: two, at: end, text)
+            let (other, _) = parameters.makeModels()
+            other.begin(try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70]))
+            other.beginRunUp(at: end)
+            other.endRunUp(at: end)
+            try coded.apply(to: two, at: end, text) { _ in false }
+            #expect(two.entries(unlike: other, at: end).isEmpty)
+            try coded.add(to: two, at: end, text) { $0 < end - 20_000 }
+            let missing = two.entries(unlike: one, at: end)
+            #expect(!missing.isEmpty && missing.allSatisfy { $0.distance <= 20_000 })
+            try coded.add(to: two, at: end, text) { $0 >= end - 20_000 }
+            #expect(two.entries(unlike: one, at: end).isEmpty)
+            // The text of two blocks of those that a search has written since, one of which had the entries before.
+            let (third, _) = parameters.makeModels()
+            third.begin(try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70]))
+            third.beginRunUp(at: end)
+            third.endRunUp(at: end)
+            let next = end + 20_000
+            for model in [other, third] { run(model, text, from: end, to: next) }
+            try coded.add(to: third, at: end, text) { _ in true }
+            let later = third.entries(unlike: other, at: next)
+            #expect(later.allSatisfy { $0.distance == 0 })
+            #expect(other.entries(unlike: third, at: next).allSatisfy { $0.distance > next - end })
+        }
+    }
+
+    @Test("plans of versions 3 to 6 are read", arguments: [3, 4, 5, 6])
     func formerVersions(version: UInt8) throws {
         let file = try Fixtures.bytes("klauspost-v1.17.11.zst")
-        let plan = try Fixtures.bytes("klauspost-v1.17.11.plan\(version)")
+        var plan = try Fixtures.bytes("klauspost-v1.17.11.plan\(version == 5 ? 6 : version)")
+        // Version 5 is written as version 6 is.
+        if version == 5 { plan = ZstdPlan.seal(Array(plan[8...]), version: 5) }
         #expect(plan[3] == version)
+        #expect(try ZstdRebuilder(plan: plan, crossedWork: 0).segments.contains { $0.isCrossed } == (version == 6))
         let plain = try decoded(file)
         #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
         let segments = try ZstdRebuilder(plan: plan).segments

@@ -20,7 +20,8 @@ struct ZstdAnalyzerTests {
         #expect(summary.compressedBytes == file.count)
         // The short first block that some writers begin with; zstd 1.5.7's blocks have all sizes.
         #expect(summary.exceptions <= (name.contains("1.5.7") ? summary.blocks : 1))
-        #expect(plan.count < 60 + 30 * summary.frames)
+        // Half a mebibyte has a wire point.
+        #expect(plan.count < 60 + 30 * summary.frames + 120 * (plain.count >> 19))
         #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
     }
 
@@ -143,7 +144,7 @@ struct ZstdAnalyzerTests {
             return
         }
         #expect(summary.encoder.contains("+"))
-        #expect(plan.count < 300)
+        #expect(plan.count < 600)
         #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
     }
 
@@ -160,7 +161,9 @@ struct ZstdAnalyzerTests {
         PlanBytes.put(&body, Array(file.suffix(4)))
         PlanBytes.put(&body, [])
         #expect(try isEqual(rebuilt(plan: ZstdPlan.seal(body, version: 1), plain: plain), file))
-        #expect(throws: ZstdError("plan-version")) { try ZstdRebuilder(plan: ZstdPlan.seal(body, version: 7)) }
+        #expect(throws: ZstdError("plan-version")) {
+            try ZstdRebuilder(plan: ZstdPlan.seal(body, version: ZstdPlan.version + 1))
+        }
     }
 
     @Test("small frames cost little more than their sizes", arguments: ["klauspost-best-frames.zst"])
