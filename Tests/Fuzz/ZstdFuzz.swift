@@ -11,7 +11,8 @@ func takeApart(_ file: [UInt8], _ random: inout Seeded) {
     guard let parameters = models.randomElement(using: &random) else { return }
     let pass = ZstdPass(source: source(file), parameters: parameters)
     pass.isWhole = Bool.random(using: &random)
-    pass.spacing = 1000
+    // The wide one has blocks for which text comes later.
+    pass.spacing = [1000, 250_000].randomElement(using: &random)
     var plain: [UInt8] = []
     guard (try? pass.run(plainMax: plainMax) { plain.append(contentsOf: $0) }) != nil, plain.count < plainMax else {
         return
@@ -60,17 +61,22 @@ func follow(_ body: [UInt8], _ random: inout Seeded) {
     }
 }
 
-/// Short files, the first blocks of the fixtures, and the bodies of their plans, with points.
+/// Short files, the first blocks of the fixtures, and the bodies of their plans, with points; and some whole ones, of which points
+/// are followed by blocks enough for text that comes later.
 func fuzzSeeds() -> [(name: String, file: [UInt8], plan: [UInt8])] {
-    Fixtures.names.compactMap { name in
-        guard let whole = try? Fixtures.bytes(name), let file = try? Fixtures.start(of: whole),
+    let whole = ["klauspost-fastest.zst", "zstd1.5.4-1-stdin.zst", "zstd1.5.4-4-stdin.zst"]
+    let files = Fixtures.names.map { ($0, 1000) } + whole.map { ($0, 250_000) }
+    return files.compactMap { (name, spacing) in
+        guard let all = try? Fixtures.bytes(name), let start = try? Fixtures.start(of: all) else { return nil }
+        let file = spacing > 1000 ? all : start
+        guard
             let header = try? FrameHeader(Array(file.prefix(FrameHeader.bytesMax))),
             let parameters = try? ZstdAnalyzer.identify(source(file), ZstdParameters.candidates(header))?.parameters
         else { return nil }
         let pass = ZstdPass(source: source(file), parameters: parameters)
         pass.isWhole = true
-        pass.spacing = 1000
+        pass.spacing = spacing
         guard (try? pass.run(plainMax: .max) { _ in }) != nil else { return nil }
-        return (name, file, Array(pass.plan()[8...]))
+        return (spacing > 1000 ? name + "-whole" : name, file, Array(pass.plan()[8...]))
     }
 }
