@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import CZlib
+import NIOCore
 import Testing
 import VarveEngine
 import VarveModel
@@ -58,6 +59,36 @@ struct GzipTests {
             try #require(found == Array(layer[start..<end]), "range \(start)..<\(end)")
         }
         #expect(try await store.verify().damage == [])
+        await store.close()
+    }
+
+    @Test("who pulls much gets the first bytes as soon as they are made, and then all others")
+    func head() async throws {
+        var generator = SeededGenerator(seed: 34)
+        // Text and noise: more than two mebibytes of gzip.
+        let files = (0..<10).map { ("f\($0)", generator.text(150_000) + generator.bytes(200_000)) }
+        let layer = try gzip(tar(files), level: 1)
+        let fixture = StoreFixture()
+        defer { fixture.remove() }
+        let store = try await fixture.open()
+        let digest = try await store.put(layer, in: repository())
+        try await store.settle(evict: true)
+        #expect(try await store.blob(digest, in: nil).isSettled)
+        let count = UInt64(layer.count)
+        for range in [0..<count, 700_001..<count, count - 1_048_576..<count, count - 1_048_575..<count] {
+            guard case .stream(let stream) = try await store.openBlob(digest, in: repository(), range: range) else {
+                Issue.record("the blob is not made again")
+                break
+            }
+            var found: [UInt8] = []
+            var first = 0
+            while let piece = try await stream.next() {
+                if found.isEmpty { first = piece.readableBytes }
+                found += piece.readableBytesView
+            }
+            #expect(found.elementsEqual(layer[Int(range.lowerBound)...]), "\(range)")
+            #expect((first == 16 << 10) == (range.count >= 1 << 20), "\(range), \(first)")
+        }
         await store.close()
     }
 

@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 import Foundation
+import NIOCore
 import Testing
 import VarveCodec
 import VarveEngine
@@ -81,6 +82,12 @@ struct ZstdTests {
         let rest =
             try await store.bytes(of: digest, range: UInt64(start)..<UInt64(layer.count)) == Array(layer[start...])
         #expect(rest)
+        // Who pulls gets the first bytes as soon as they are made.
+        guard case .stream(let stream) = try await store.openBlob(digest, in: repository) else {
+            Issue.record("the blob is not made again")
+            return
+        }
+        #expect(try await stream.next()?.readableBytes == 16 << 10)
         try await withThrowingTaskGroup(of: Bool.self) { group in
             for _ in 0..<12 { group.addTask { try await store.bytes(of: digest, in: repository) == layer } }
             for try await same in group { #expect(same) }
