@@ -209,7 +209,8 @@ class KlauspostModel: MatchModel {
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
         let place = position - entry.distance
-        guard entry.distance == 0 || holds(entry.distance, before: position) else { return false }
+        // Places may have been moved down since `position`, past this one if the window is small.
+        guard entry.distance == 0 || holds(entry.distance, before: position) && place + shift > 0 else { return false }
         var slot = entry.slot
         for table in tables {
             let count = table.isChain ? 2 << Int(table.bits) : 1 << Int(table.bits)

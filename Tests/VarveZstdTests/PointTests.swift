@@ -435,6 +435,24 @@ struct PointTests {
         }
     }
 
+    @Test("an entry whose place was moved out of the tables is refused")
+    func movedPlaces() throws {
+        let (model, _) = ZstdParameters(.klauspost(level: 1, era: 3, windowLog: 10)).makeModels()
+        model.begin(try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70]))
+        // Behind so much text places are moved down.
+        let start = 1 << 30
+        let point = start - 200_000
+        try repetitiveFile(300_000, seed: 23).plain.withUnsafeBufferPointer { buffer in
+            let text = try #require(buffer.baseAddress) - (start - 250_000)
+            model.beginRunUp(at: point)
+            model.endRunUp(at: point)
+            let entry = TableEntries.Entry(slot: 5, distance: 100)
+            #expect(model.set(entry, at: point, text))
+            model.propose(text, from: start, to: start + model.blockBytes(at: start), into: SequenceList())
+            #expect(!model.set(entry, at: point, text))
+        }
+    }
+
     @Test("plans of versions 3 to 6 are read", arguments: [3, 4, 5, 6])
     func formerVersions(version: UInt8) throws {
         let file = try Fixtures.bytes("klauspost-v1.17.11.zst")
