@@ -12,7 +12,7 @@ import VarveModel
 /// A gzip file, made again by its plan out of the plain bytes that its chunks give.
 ///
 /// Segments, about a mebibyte of plain bytes each, are independent: `piece` may be called from several threads at once, and
-/// a range makes only the segments it touches. `nextPiece` is the same, one after the other.
+/// a range makes only the segments it touches. `nextPiece` makes them one after the other, and no head: nobody waits for it.
 final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes is guarded: see below
     /// The longest plan that is read.
     static let planBytesMax = 64 << 20
@@ -55,23 +55,25 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
             UInt64(rebuilder.plainCount) == loaded.recipe.plainBytes
         else { throw VarveError(.corrupted, "the plan of blob \(digest) is another blob's") }
         segments = rebuilder.segments(for: Int(range.lowerBound)..<Int(range.upperBound))
-        next = 0
+        next = segments.lowerBound
         let first = rebuilder.segments[segments].first?.compressed.upperBound ?? 0
         let end = range.lowerBound + Self.headBytes
         headEnd = length >= Self.headWorth && end < UInt64(first) ? end : nil
         if range == 0..<loaded.recipe.blobBytes { whole = try WholeDigest(digest.algorithm) }
     }
 
-    /// Pieces that there are.
+    /// Pieces that there are, with the head.
     var pieceCount: Int { segments.count + (headEnd == nil ? 0 : 1) }
 
     /// Makes one piece; pieces may be made in any order and at once.
     func piece(_ index: Int) throws(VarveError) -> ByteBuffer {
-        let segment = segments.lowerBound + (headEnd == nil ? index : max(index - 1, 0))
-        var limits = range
-        if let headEnd, index < 2 {
-            limits = index == 0 ? range.lowerBound..<headEnd : headEnd..<range.upperBound
-        }
+        guard let headEnd else { return try make(segments.lowerBound + index, within: range) }
+        if index == 0 { return try make(segments.lowerBound, within: range.lowerBound..<headEnd) }
+        return try make(segments.lowerBound + index - 1, within: headEnd..<range.upperBound)
+    }
+
+    /// Makes what lies within the limits of a segment.
+    private func make(_ segment: Int, within limits: Range<UInt64>) throws(VarveError) -> ByteBuffer {
         let wanted = rebuilder.segments[segment].compressed
             .clamped(to: Int(limits.lowerBound)..<Int(limits.upperBound))
         let start = rebuilder.segments[segment].compressed.lowerBound
@@ -106,10 +108,10 @@ final class DeflateRebuild: Rebuilding, @unchecked Sendable {  // what changes i
     }
 
     func nextPiece() throws(VarveError) -> ByteBuffer? {
-        guard next < pieceCount else { return nil }
-        let piece = try piece(next)
+        guard next < segments.upperBound else { return nil }
+        let piece = try make(next, within: range)
         next += 1
-        try leaving(piece, isLast: next == pieceCount)
+        try leaving(piece, isLast: next == segments.upperBound)
         return piece
     }
 }
