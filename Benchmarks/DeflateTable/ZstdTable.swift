@@ -36,9 +36,9 @@ func printZstdTable(_ files: [String]) throws {
                 break
             }
             let rebuilder = try ZstdRebuilder(plan: plan)
-            let isProven = try rebuilder.makes(bytes, plain, for: .proof)
+            let isProven = try rebuilder.makes(bytes, plain)
             let proven = seconds()
-            let isExact = try rebuilder.makes(bytes, plain, for: .bytes(through: .max))
+            let isExact = try rebuilder.makes(bytes, plain)
             exact = exact && isProven && isExact
             analyses.append(analysed - begin)
             proofs.append(proven - analysed)
@@ -72,10 +72,8 @@ private let zstdRounds = 3
 
 extension ZstdRebuilder {
     /// Makes the file and compares it.
-    fileprivate func makes(
-        _ file: [UInt8], _ plain: [UInt8], for purpose: ZstdRebuildStream.Purpose
-    ) throws -> Bool {
-        let stream = stream(from: 0, for: purpose)
+    fileprivate func makes(_ file: [UInt8], _ plain: [UInt8]) throws -> Bool {
+        let stream = stream(from: 0)
         var at = 0
         while let piece = try stream.next(plain: { range, room in
             plain.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[range])) }
@@ -93,7 +91,7 @@ extension ZstdRebuilder {
 
     /// A range of the file, with new memory for the models.
     fileprivate func bytes(_ range: Range<Int>, _ plain: [UInt8]) throws -> [UInt8] {
-        let stream = stream(from: range.lowerBound, for: .bytes(through: range.upperBound))
+        let stream = stream(from: range.lowerBound)
         var bytes: [UInt8] = []
         while bytes.count < range.count,
             let piece = try stream.next(plain: { range, room in

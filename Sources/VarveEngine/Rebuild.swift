@@ -16,16 +16,11 @@ protocol Rebuilding: AnyObject, Sendable {
     /// The next piece; nil at the end. For one thread at a time.
     /// - Throws: `corrupted`, `io`.
     func nextPiece() throws(VarveError) -> ByteBuffer?
-    /// The pieces, all of the blob, are made to see that they come out right: what only ranges of it make is to be made too.
-    func beginProof()
 }
 
 extension Rebuilding {
-    func beginProof() {}
-
     /// Makes everything and keeps nothing: the proof.
     func prove(_ pace: SettlingPace? = nil) throws(VarveError) {
-        beginProof()
         while try nextPiece() != nil { try pace?.breathe() }
     }
 }

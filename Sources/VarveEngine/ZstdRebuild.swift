@@ -25,7 +25,6 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     private let loaded: LoadedRecipe
     private let rebuilder: ZstdRebuilder
     private let range: Range<UInt64>
-    private var isProof = false
     private var whole: WholeDigest?
     /// For those who take the pieces one after the other.
     private var single: ZstdLane?
@@ -93,11 +92,8 @@ final class ZstdRebuild: Rebuilding, @unchecked Sendable {  // one reader at a t
     private func lane(of range: Range<UInt64>) -> ZstdLane {
         let wanted = Int(range.lowerBound)..<Int(min(range.upperBound, range.lowerBound + UInt64(ZstdLane.aheadBytes)))
         let text = rebuilder.text(for: wanted).map { UInt64($0.lowerBound)..<UInt64($0.upperBound) }
-        let purpose = isProof ? ZstdRebuildStream.Purpose.proof : .bytes(through: Int(range.upperBound))
-        return ZstdLane(core: core, loaded, rebuilder, range, text, for: purpose)
+        return ZstdLane(core: core, loaded, rebuilder, range, text)
     }
-
-    func beginProof() { isProof = true }
 
     /// Takes a piece that is about to leave, in order, into the whole's digest; compares it at the last one.
     func leaving(_ piece: ByteBuffer, isLast: Bool) throws(VarveError) {
@@ -130,7 +126,6 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
     private var reader: PlainReader
     /// The text of the run-up and of the first bytes, and who reads it.
     private let text: [Range<UInt64>]
-    private let purpose: ZstdRebuildStream.Purpose
     private var ahead: PlainAhead?
     private var stream: ZstdRebuildStream?
     /// What was made beyond the last piece.
@@ -138,14 +133,13 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
 
     fileprivate init(
         core: Core, _ loaded: LoadedRecipe, _ rebuilder: ZstdRebuilder, _ range: Range<UInt64>,
-        _ text: [Range<UInt64>], for purpose: ZstdRebuildStream.Purpose
+        _ text: [Range<UInt64>]
     ) {
         self.core = core
         self.loaded = loaded
         self.rebuilder = rebuilder
         self.range = range
         self.text = text
-        self.purpose = purpose
         position = range.lowerBound
         reader = PlainReader(core: core, loaded)
     }
@@ -190,7 +184,7 @@ final class ZstdLane: @unchecked Sendable {  // whoever makes a piece waits for 
                 ahead = nil
             }
         }
-        let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound), for: purpose)
+        let stream = self.stream ?? rebuilder.stream(from: Int(range.lowerBound))
         self.stream = stream
         let wanted = nextCount
         var piece = ByteBufferAllocator().buffer(capacity: wanted)

@@ -76,39 +76,22 @@ final class FrameWalk {
         }
     }
 
-    /// Takes what the point says beyond the run-up, but for entries of text that only later phases look at.
+    /// Takes what the point says beyond the run-up.
     func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
         guard model.take(numbers: point.numbers) else { throw .planDamaged }
         try take(point.mark)
-        try point.entries.apply(to: model, at: point.mark.plain, text) { point.phase(of: $0) == 0 }
-    }
-
-    /// Takes the entries of the text that is looked at in these phases for the first time.
-    func take(_ point: RestartPoint, _ text: UnsafePointer<UInt8>, in phases: ClosedRange<Int>) throws(ZstdError) {
-        try point.entries.add(to: model, at: point.mark.plain, text) { place in
-            point.phase(of: place).map { phases.contains($0) } == true
+        switch point.memory {
+        case .entries(let entries):
+            try entries.apply(to: model, at: point.mark.plain, text) { point.isThere($0) }
+        case .hints(let hints):
+            guard model.takesHints else { throw .planDamaged }
+            model.begin(with: HintReader(hints, at: point.mark.plain))
         }
-    }
-
-    /// Goes on behind a restart point as if it had run up to it, having come to it from the one before.
-    ///
-    /// Of what the tables have, the places in the run-up are those that the encoder had, more of them than a run-up finds; all
-    /// others that matter the point says.
-    func cross(_ point: RestartPoint, _ text: UnsafePointer<UInt8>) throws(ZstdError) {
-        model.forget(before: point.mark.plain - point.runUp)
-        model.endRunUp(at: point.mark.plain)
-        try take(point, text)
-    }
-
-    /// Whether another walk proposes the same sequences for the block that this one made last.
-    func agrees(with other: FrameWalk, _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int) -> Bool {
-        other.model.propose(text, from: start, to: end, into: other.proposal)
-        return other.proposal == proposal
     }
 
     /// Takes the state on the wire.
     func take(_ mark: BlockMark) throws(ZstdError) {
-        guard writer.state.restore(mark.wire) else { throw .planDamaged }
+        guard !model.wasMisled, writer.state.restore(mark.wire) else { throw .planDamaged }
         entropy.memory = mark.entropy
     }
 
@@ -129,6 +112,7 @@ final class FrameWalk {
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, isLast: Bool, _ exception: BlockException?
     ) throws(ZstdError) {
         propose(text, start, end)
+        guard !model.wasMisled else { throw .planDamaged }
         switch exception ?? .proposed {
         case .proposed:
             try settle(attempt(text, start, end, proposal, nil, isLast))
@@ -142,7 +126,6 @@ final class FrameWalk {
 
     private func propose(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int) {
         if model.startsJob(at: start) { entropy.begin() }
-        model.watch?.block = start
         model.propose(text, from: start, to: end, into: proposal)
     }
 

@@ -13,30 +13,31 @@ final class KlauspostDoubleModel: KlauspostModel {
         super.init(windowBytes: windowBytes, blockSize: ZstdTables.blockMax, tables: [long, short])
     }
 
-    override var canBeWatched: Bool { true }
+    override var takesHints: Bool { true }
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 16 { return }
         if isAlone {
-            search(text, start, end, list, true, Unwatched())
-        } else if let watch {
-            search(text, start, end, list, false, Watched(watch: watch, text: text))
+            search(text, start, end, list, true, Unrecorded())
+        } else if let recorder {
+            search(text, start, end, list, false, Recorded(recorder))
+        } else if let hints {
+            search(text, start, end, list, false, Hinted(hints))
         } else {
-            search(text, start, end, list, false, Unwatched())
+            search(text, start, end, list, false, Unrecorded())
         }
     }
 
     @inline(__always)
-    private func search<Reading: SlotReading>(
+    private func search<Reading: StepReading>(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ isAlone: Bool,
         _ reading: Reading
     ) {
         let long = long.entries
         let short = short.entries
-        let shortTable = 1 &<< Int(Self.longBits)
         let shift = shift
         let window = windowBytes
-        let floor = floor
+        let floor = max(floor, reading.start)
         let limit = end &- 10
         var at = start
         var anchor = start
@@ -46,22 +47,51 @@ final class KlauspostDoubleModel: KlauspostModel {
 
         while true {
             var from = 0
+            // The place that made the search look at the next one, too, or the only one.
+            var lead = 0
+            var step = at
+            var outcome = SearchHint.Outcome.first
+            var hint: SearchHint?
             let mayRepeat = list.count > 2
             search: while true {
+                step = at
                 let longSlot = Matching.hash8(word, Self.longBits)
                 let shortSlot = Matching.hash5(word, Self.shortBits)
                 let longEntry = long[longSlot]
                 let shortEntry = short[shortSlot]
-                reading.look(longSlot, for: at, word, Int(longEntry &>> 32) &- shift, 4)
-                reading.look(shortTable &+ shortSlot, for: at, word, Int(shortEntry &>> 32) &- shift, 4)
                 let low = word & 0xffff_ffff
                 let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | low
                 long[longSlot] = entry
                 short[shortSlot] = entry
+                if reading.isHinted(at) {
+                    let told = reading.take()
+                    switch told.outcome {
+                    case .last:
+                        guard told.fits(at &+ 1, anchor, end, distance: offset1) else { return reading.refuse() }
+                        list.append(at &+ 1 &- told.back &- anchor, told.length, 1)
+                        at &+= 1 &- told.back &+ told.length
+                        anchor = at
+                        if at >= limit { return }
+                        word = Matching.word8(text, at)
+                        continue search
+                    case .former: return reading.refuse()
+                    case .first: break
+                    case .second, .third:
+                        let nextWord = Matching.word8(text, at &+ 1)
+                        long[Matching.hash8(nextWord, Self.longBits)] =
+                            UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextWord & 0xffff_ffff
+                        if told.outcome == .third { at &+= 1 }
+                    }
+                    guard told.fits(at, anchor, end, distance: told.distance), told.distance < window else {
+                        return reading.refuse()
+                    }
+                    from = at &- told.distance
+                    hint = told
+                    break search
+                }
                 if mayRepeat {
                     let repeated = at &- offset1 &+ 1
-                    reading.compare(repeated, 4)
-                    if repeated >= 0,
+                    if repeated >= reading.start,
                         Matching.word4(text, repeated) == UInt32(truncatingIfNeeded: word &>> 8)
                     {
                         var length = 4 &+ Matching.length(text, at &+ 5, repeated &+ 4, end)
@@ -76,7 +106,9 @@ final class KlauspostDoubleModel: KlauspostModel {
                             first &-= 1
                             length &+= 1
                         }
-                        reading.compare(source &- 1, length &+ 9)
+                        reading.came(
+                            to: SearchHint(outcome: .last, length: length, back: at &+ 1 &- first), at: at,
+                            lowest: source &- 1)
                         list.append(first &- anchor, length, 1)
                         at = next
                         anchor = at
@@ -87,25 +119,26 @@ final class KlauspostDoubleModel: KlauspostModel {
                 }
                 let longPlace = Int(longEntry &>> 32) &- shift
                 if at &- longPlace < window && longEntry & 0xffff_ffff == low {
-                    reading.match(longSlot, for: at, longPlace, 4)
+                    outcome = .first
                     from = longPlace
+                    lead = longPlace
                     break search
                 }
                 let shortPlace = Int(shortEntry &>> 32) &- shift
                 if at &- shortPlace < window && shortEntry & 0xffff_ffff == low {
-                    reading.match(shortTable &+ shortSlot, for: at, shortPlace, 4)
+                    lead = shortPlace
                     let nextWord = Matching.word8(text, at &+ 1)
                     let nextSlot = Matching.hash8(nextWord, Self.longBits)
                     let nextEntry = long[nextSlot]
-                    reading.look(nextSlot, for: at &+ 1, nextWord, Int(nextEntry &>> 32) &- shift, 4)
                     let nextLow = nextWord & 0xffff_ffff
                     long[nextSlot] = UInt64(truncatingIfNeeded: at &+ 1 &+ shift) &<< 32 | nextLow
                     let nextPlace = Int(nextEntry &>> 32) &- shift
                     if at &- nextPlace &+ 1 < window && nextEntry & 0xffff_ffff == nextLow {
-                        reading.match(nextSlot, for: at &+ 1, nextPlace, 4)
+                        outcome = .third
                         from = nextPlace
                         at &+= 1
                     } else {
+                        outcome = .second
                         from = shortPlace
                     }
                     break search
@@ -116,15 +149,24 @@ final class KlauspostDoubleModel: KlauspostModel {
             }
             offset2 = offset1
             offset1 = at &- from
-            var length = Matching.length(text, at &+ 4, from &+ 4, end) &+ 4
-            let lowest = max(at &- window, floor)
-            while from > lowest && at > anchor && text[from &- 1] == text[at &- 1] && length < 131_074 {
-                at &-= 1
-                from &-= 1
-                length &+= 1
+            var length: Int
+            if let hint {
+                length = hint.length
+                at &-= hint.back
+            } else {
+                length = Matching.length(text, at &+ 4, from &+ 4, end) &+ 4
+                let found = at
+                let lowest = max(at &- window, floor)
+                while from > lowest && at > anchor && text[from &- 1] == text[at &- 1] && length < 131_074 {
+                    at &-= 1
+                    from &-= 1
+                    length &+= 1
+                }
+                reading.came(
+                    to: SearchHint(outcome: outcome, distance: offset1, length: length, back: found &- at), at: step,
+                    lowest: min(from &- 1, lead))
             }
-            reading.compare(from &- 1, length &+ 9)
-            list.append(at &- anchor, length, at &- from &+ 3)
+            list.append(at &- anchor, length, offset1 &+ 3)
             at &+= length
             anchor = at
             if at >= limit { return }
@@ -144,11 +186,19 @@ final class KlauspostDoubleModel: KlauspostModel {
             word = Matching.word8(text, at)
             if isAlone ? list.count <= 2 : !mayRepeat { continue }
             while true {
-                let source = at &- offset2
-                reading.compare(source, 4)
-                if source < 0 || Matching.word4(text, source) != UInt32(truncatingIfNeeded: word) { break }
-                let length = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
-                reading.compare(source, length &+ 8)
+                let length: Int
+                if reading.isFormerHinted(at) {
+                    let told = reading.take()
+                    guard told.back == 0, told.fits(at, anchor, end, distance: offset2) else { return reading.refuse() }
+                    length = told.length
+                } else {
+                    let source = at &- offset2
+                    if source < reading.start || Matching.word4(text, source) != UInt32(truncatingIfNeeded: word) {
+                        break
+                    }
+                    length = 4 &+ Matching.length(text, at &+ 4, source &+ 4, end)
+                    reading.came(to: SearchHint(outcome: .former, length: length), at: at, lowest: source)
+                }
                 let entry = UInt64(truncatingIfNeeded: at &+ shift) &<< 32 | word & 0xffff_ffff
                 long[Matching.hash8(word, Self.longBits)] = entry
                 short[Matching.hash5(isAlone ? lastWord &>> 16 : word, Self.shortBits)] = entry

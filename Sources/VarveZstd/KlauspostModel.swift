@@ -52,18 +52,6 @@ final class PlaceTable {
         }
     }
 
-    /// Forgets the places before `first`.
-    func forget(before first: UInt64) {
-        for index in 0..<(1 << Int(bits)) {
-            let entry = entries[index]
-            if entry >> 32 < first {
-                entries[index] = 0
-            } else if isChain, entry & 0xffff_ffff < first {
-                entries[index] = entry & ~0xffff_ffff
-            }
-        }
-    }
-
     /// Puts a place before the one that a chain has.
     @inline(__always)
     static func push(_ entries: UnsafeMutablePointer<UInt64>, _ slot: Int, _ place: UInt64) {
@@ -89,8 +77,9 @@ class KlauspostModel: MatchModel {
     final private(set) var isAlone = false
     /// No place before this is looked at.
     final private(set) var floor = 0
-    final var watch: SlotWatch?
-    var canBeWatched: Bool { false }
+    final var recorder: HintRecorder?
+    final private(set) var hints: HintReader?
+    var takesHints: Bool { false }
 
     init(windowBytes: Int, blockSize: Int, tables: [PlaceTable]) {
         self.windowBytes = windowBytes
@@ -106,6 +95,7 @@ class KlauspostModel: MatchModel {
     final func begin(_ header: FrameHeader) {
         isAlone = Self.isWhole(header, windowBytes) && header.contentBytes ?? 0 <= blockSize
         floor = 0
+        hints = nil
         // Everything known is put out of reach. Clearing the tables would cost more than many a frame.
         shift += lastEnd + gap
         lastEnd = 0
@@ -149,62 +139,37 @@ class KlauspostModel: MatchModel {
 
     final func endRunUp(at position: Int) { floor = max(position - reach(at: position), 0) }
 
+    final func begin(with hints: HintReader) {
+        for table in tables { table.clear() }
+        self.hints = hints
+    }
+
+    final var wasMisled: Bool { hints?.state.pointee.isDamaged == true }
+
     final var numbers: [Int] { [] }
 
     final func take(numbers: [Int]) -> Bool { numbers.isEmpty }
 
-    final func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
-        eachDifference(from: other, at: position) { slot, distance in
-            take(TableEntries.Entry(slot: slot, distance: distance))
-        }
-    }
-
-    final func differences(
-        from other: any MatchModel, at position: Int, slots: UnsafeMutablePointer<UInt32>,
-        distances: UnsafeMutablePointer<UInt32>
-    ) -> Int {
-        var count = 0
-        eachDifference(from: other, at: position) { slot, distance in
-            slots[count] = UInt32(truncatingIfNeeded: slot)
-            distances[count] = UInt32(truncatingIfNeeded: distance)
-            count &+= 1
-            return true
-        }
-        return count
-    }
-
-    @inline(__always)
-    private func eachDifference(
-        from other: any MatchModel, at position: Int, _ take: (_ slot: Int, _ distance: Int) -> Bool
-    ) {
-        guard let other = other as? KlauspostModel, other.tables.count == tables.count else { return }
+    /// Goes over the table entries that another model of the same parameters has otherwise, of those that still matter at
+    /// `position`, by rising slots: calls `take` with what the other one has, until that says that it is enough.
+    final func compare(with other: KlauspostModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
         var first = 0
         // What lies before is out of reach for good.
         let lowest = max(position - windowBytes, -1)
-        let mine = shift
-        let others = other.shift
         for (table, otherTable) in zip(tables, other.tables) {
-            let count = 1 << Int(table.bits)
             let parts = table.parts
-            let (ones, twos) = (table.entries, otherTable.entries)
-            for index in 0..<count {
+            for index in 0..<(1 << Int(table.bits)) {
                 for part in 0..<parts {
                     let bits: UInt64 = part == 0 ? 32 : 0
-                    let here = Int(ones[index] &>> bits & 0xffff_ffff) &- mine
-                    let there = Int(twos[index] &>> bits & 0xffff_ffff) &- others
+                    let here = Int(table.entries[index] >> bits & 0xffff_ffff) - shift
+                    let there = Int(otherTable.entries[index] >> bits & 0xffff_ffff) - other.shift
                     if here == there || here <= lowest && there <= lowest { continue }
-                    let distance = there > lowest ? position &- there : 0
-                    if !take(first &+ parts &* index &+ part, distance) { return }
+                    let distance = there > lowest ? position - there : 0
+                    if !take(TableEntries.Entry(slot: first + parts * index + part, distance: distance)) { return }
                 }
             }
-            first += parts * count
+            first += parts << Int(table.bits)
         }
-    }
-
-    final func forget(before place: Int) {
-        // Places were moved down, and this may lie before all that are kept.
-        let first = UInt64(max(place + shift, 0))
-        for table in tables { table.forget(before: first) }
     }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
@@ -232,29 +197,10 @@ class KlauspostModel: MatchModel {
         return false
     }
 
-    final func isWritten(_ slot: Int, since position: Int) -> Bool {
-        var slot = slot
-        for table in tables {
-            let count = table.parts << Int(table.bits)
-            if slot >= count {
-                slot -= count
-                continue
-            }
-            let entry = table.entries[slot / table.parts]
-            let isSecond = slot % table.parts == 1
-            return Int((isSecond ? entry : entry >> 32) & 0xffff_ffff) >= position + shift
-        }
-        return false
-    }
-
     /// Four bytes are read at the place, which must lie in the text before the block.
     final func holds(_ distance: Int, before position: Int) -> Bool {
         distance >= 4 && distance < windowBytes && position - distance >= floor
     }
-
-    final func lowest(at position: Int) -> Int { max(position - windowBytes + 1, floor) }
-
-    final var slotCount: Int { tables.reduce(0) { $0 + $1.parts << Int($1.bits) } }
 
     final var slotKinds: Int { tables.reduce(0) { $0 + $1.parts } }
 

@@ -35,34 +35,19 @@ protocol MatchModel: AnyObject {
     /// Takes what another one knew besides its tables.
     /// - Returns: Whether it can be.
     func take(numbers: [Int]) -> Bool
-    /// Goes over the table entries that another model of the same parameters has otherwise, of those that still matter at
-    /// `position`, by rising slots: calls `take` with what the other one has, until that says that it is enough.
-    func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool)
-    /// Puts all those entries down, as `compare` has them, for who wants them fast.
-    /// - Parameters:
-    ///   - slots: Room for `slotCount` of them; distances too, 0 where the other one has none.
-    /// - Returns: How many there are.
-    func differences(
-        from other: any MatchModel, at position: Int, slots: UnsafeMutablePointer<UInt32>,
-        distances: UnsafeMutablePointer<UInt32>
-    ) -> Int
-    /// Forgets what the tables have of places before `place`.
-    func forget(before place: Int)
     /// Changes a table entry.
     /// - Returns: Whether it is one that there can be.
     func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
-    /// Whether a slot has a place at `position` or behind.
-    func isWritten(_ slot: Int, since position: Int) -> Bool
     /// Whether a table entry may have the place so many bytes before `position`.
     func holds(_ distance: Int, before position: Int) -> Bool
-    /// Where the text begins that blocks from `position` on may look at.
-    func lowest(at position: Int) -> Int
-    /// Who is told what the search reads of its tables; nil for models that do not tell, see `canBeWatched`.
-    var watch: SlotWatch? { get set }
-    /// Whether the search says all that it reads.
-    var canBeWatched: Bool { get }
-    /// Slots of all tables.
-    var slotCount: Int { get }
+    /// Who is told of the matches that the search finds; nil for models that do not tell, see `takesHints`.
+    var recorder: HintRecorder? { get set }
+    /// Whether the search can be told of matches by hints, and tells of those that it finds.
+    var takesHints: Bool { get }
+    /// Forgets all places: the text begins at the block that comes next, and hints say what would be found before.
+    func begin(with hints: HintReader)
+    /// Whether there were hints that there can not be.
+    var wasMisled: Bool { get }
     /// How many slots a place can be in: one a table, two where tables keep two places a slot.
     var slotKinds: Int { get }
     /// The slot of that kind for `place`; eight bytes of text are looked at.

@@ -3,8 +3,8 @@
 
 /// Finds the restart points and wire points of frames while the analyzer goes over them.
 ///
-/// What table entries a restart point needs is known at once only by comparing all of them. Models that can be watched tell, until
-/// the next point, which of those matter, and which text; the others' points have them all.
+/// Models that take hints say, up to the next point, what those have to be. What table entries a restart point of others needs is
+/// known at once, by comparing all of them.
 final class PointFinder {
     /// What the analyzer has come to.
     struct Place {
@@ -22,10 +22,12 @@ final class PointFinder {
     private var writer = PointWriter()
     private var placement: PointPlacement
     /// For run-ups.
-    private var other: FrameWalk?
-    private var watched: (walk: FrameWalk, watch: SlotWatch)?
-    /// The entries that the point watched first needs if the one watched last stays.
-    private var entriesBefore = TableEntries()
+    private var spare: FrameWalk?
+    private let recorder = HintRecorder()
+    /// Who tells the recorder.
+    private var recorded: FrameWalk?
+    /// The hints of the point opened first if the one opened last stays.
+    private var hintsBefore: SearchHints?
 
     init(spacing: Int?) { placement = PointPlacement(spacing: spacing) }
 
@@ -67,8 +69,9 @@ final class PointFinder {
                 writer.put(point)
                 return walk
             }
-            if SlotWatch.canWatch(walk.model) {
-                if try watch(point, place, walk) { return walk }
+            if walk.model.takesHints {
+                record(point, walk)
+                return walk
             } else if let next = try restart(point, place, walk) {
                 return next
             }
@@ -97,9 +100,9 @@ final class PointFinder {
 
     /// Another walk that ran up to the point.
     private func runUp(to point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> FrameWalk {
-        var next = other ?? FrameWalk(walk.parameters)
+        var next = spare ?? FrameWalk(walk.parameters)
         if next.parameters != walk.parameters { next = FrameWalk(walk.parameters) }
-        other = next
+        spare = next
         try next.runUp(place.header, place.history.text, to: point)
         return next
     }
@@ -107,56 +110,48 @@ final class PointFinder {
     /// Bytes that the table entries of a restart point may take.
     private func budget(_ mark: BlockMark, _ walk: FrameWalk) -> Int {
         placement.budget(
-            walk.parameters, stretch: mark.compressed - writer.restart.mark.compressed, total: mark.compressed,
+            hasHints: walk.model.takesHints, stretch: mark.compressed - writer.restart.mark.compressed,
+            total: mark.compressed,
             spent: writer.bytes.count)
     }
 
-    // MARK: entries that matter
+    // MARK: hints
 
-    /// - Returns: Whether the place could be made a restart point.
-    private func watch(_ point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> Bool {
-        if watched?.walk !== walk { watched = (walk, SlotWatch(walk.model)) }
-        guard let watch = watched?.watch else { return false }
-        let next = try runUp(to: point, place, walk)
-        let position = place.position
-        endStretch(farEnd: position - point.runUp, isLast: false)
-        watch.open(
-            at: position, unlike: next.model, lowest: next.model.lowest(at: position), place.history.text)
-        walk.model.watch = watch
-        var point = point
-        point.far = FarText()
+    private func record(_ point: RestartPoint, _ walk: FrameWalk) {
+        endStretch(isLast: recorded !== walk)
+        recorded = walk
+        recorder.open(at: point.mark.plain)
+        walk.model.recorder = recorder
         writer.put(point, isDecided: false)
-        return true
     }
 
     /// The stretch behind the restart point put last is over, and what that costs is known.
-    /// - Parameters:
-    ///   - end: Where the run-up of the next point begins.
-    ///   - isLast: Whether none is to be watched next: the job or the frame is over.
-    private func endStretch(farEnd end: Int = 0, isLast: Bool) {
-        guard let (walk, watch) = watched else { return }
-        writer.touch(watch.beginStretch(farEnd: end))
-        let kinds = walk.model.slotKinds
-        if let point = writer.undecided, let needed = watch.needed(ofLast: true) {
-            let entries = TableEntries(needed, kinds: kinds)
-            if entries.coded.count <= budget(point.mark, walk) {
-                if watch.count > 1 {
-                    writer.complete(entriesBefore)
-                    watch.close(last: false)
+    /// - Parameter isLast: Whether no hints are to be taken down next: the job or the frame is over.
+    private func endStretch(isLast: Bool) {
+        guard let walk = recorded else { return }
+        if let point = writer.undecided, let hints = recorder.hints(ofLast: true) {
+            if hints.coded.count <= budget(point.mark, walk) {
+                if recorder.count > 1 {
+                    complete()
+                    recorder.close(last: false)
                 }
                 writer.decide(isKept: true)
-                entriesBefore = entries
             } else {
-                watch.close(last: true)
+                recorder.close(last: true)
                 writer.decide(isKept: false)
                 // The one before is to go on to the next one.
-                if let needed = watch.needed(ofLast: false) { entriesBefore = TableEntries(needed, kinds: kinds) }
             }
+            hintsBefore = recorder.hints(ofLast: false)
         }
         guard isLast else { return }
-        if watch.count > 0 { writer.complete(entriesBefore) }
-        watch.close(last: false)
-        walk.model.watch = nil
+        complete()
+        recorder.close(last: false)
+        walk.model.recorder = nil
+        recorded = nil
+    }
+
+    private func complete() {
+        if recorder.count > 0, let hintsBefore { writer.complete(.hints(hintsBefore)) }
     }
 
     // MARK: all entries
@@ -165,20 +160,21 @@ final class PointFinder {
     private func restart(_ point: RestartPoint, _ place: Place, _ walk: FrameWalk) throws -> FrameWalk? {
         var point = point
         let next = try runUp(to: point, place, walk)
+        guard let model = walk.model as? KlauspostModel, let other = next.model as? KlauspostModel else { return nil }
         let budget = budget(point.mark, walk)
         // Some entries share a byte: those of the same place.
-        let most = budget < .max / 8 ? budget * walk.model.slotKinds : .max
+        let most = budget < .max / 8 ? budget * model.slotKinds : .max
         var entries: [TableEntries.Entry] = []
-        next.model.compare(with: walk.model, at: place.position) {
+        other.compare(with: model, at: place.position) {
             entries.append($0)
             return entries.count <= most
         }
         guard entries.count <= most else { return nil }
-        point.entries = TableEntries(entries, of: next.model, at: place.position, place.history.text)
-        guard point.entries.coded.count <= budget else { return nil }
+        point.memory = .entries(TableEntries(entries, of: other, at: place.position, place.history.text))
+        guard point.memory.byteCount <= budget else { return nil }
         try next.take(point, place.history.text)
         // From here on all is as it will be for who restarts here.
-        other = walk
+        spare = walk
         writer.put(point)
         return next
     }

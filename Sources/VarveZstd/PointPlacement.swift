@@ -13,25 +13,25 @@ struct PointPlacement {
     /// Plain bytes before which no restart point is tried again but at a job's start, where it costs nothing.
     private var nextTry = 0
 
-    /// Plain bytes between restart points at least: where jobs begin that are shorter, within jobs, where there are none, and for
-    /// models that cannot be watched.
+    /// Plain bytes between restart points at least: where jobs begin that are shorter, and of models that take no hints.
     private static let jobSpacing = 4 << 20
-    private static let spacingInJobs = 2 << 20
-    /// In jobs less, down to a run-up, where coming from the point before is so much work.
-    private static let workInJobs = 6 << 20
-    private static let spacingWatched = 1280 << 10
-    private static let spacingUnwatched = 3 << 20
+    private static let spacingRunUp = 3 << 20
+    /// Plain bytes between restart points with hints if none of them has to be written; a byte that has to be makes as much work
+    /// as four others. The search goes along all of a stretch. Each match that reaches back over its beginning costs four bytes or
+    /// so, and there are hardly more of those in a longer one.
+    private static let workHinted = 4864 << 10
+    /// Plain bytes from the last one of a job to the job's end at least.
+    private static let jobRestMin = 512 << 10
     /// A run-up after which all entries that the search leaves otherwise are written has so many bytes at least: in less it does
-    /// not fall into step. Where only those count that matter, a short one does.
+    /// not fall into step.
     static let runUpMin = 4 << 20
-    private static let runUpWatched = 512 << 10
-    /// Compressed bytes for each byte that the table entries of restart points take: over the frame so far, so that a stretch
-    /// over which the search hardly falls into step may take what others left; in any stretch; and in a stretch at most.
+    /// Compressed bytes for each byte that the memory of restart points takes: over the frame so far, so that a stretch over which the
+    /// search hardly falls into step may take what others left; in any stretch; and in a stretch at most.
     private static let worth = 50
+    private static let worthHinted = 12
     private static let worthOfStretch = 80
     private static let worthAtMost = 5
-    private static let worthAtMostInJobs = 12
-    /// Bytes that they may take in any stretch while the frame so far allows it.
+    /// Bytes that it may take in any stretch while the frame so far allows it.
     private static let fairAnyway = 40 << 10
     /// A point that would have cost more is tried again after this, or a quarter of the stretch if that is more.
     private static let retryMin = 2 << 20
@@ -55,46 +55,32 @@ struct PointPlacement {
             return distance >= spacing ?? (job < Self.jobSpacing ? Self.jobSpacing : 0) ? [0] : []
         }
         let window = model.windowBytes
-        let isWatched = SlotWatch.canWatch(model)
-        let isHard =
-            Self.work(distance, compressed: stretch, runUp: Self.runUpWatched) >= Double(Self.workInJobs)
-        let usual =
-            job > 0
-            ? (isHard ? Self.runUpWatched : Self.spacingInJobs)
-            : isWatched ? Self.spacingWatched : max(Self.spacingUnwatched, window / 4)
-        guard position >= nextTry, distance >= spacing ?? usual else { return [] }
-        var all: [Int]
-        if isWatched {
-            all = [spacing.map { max($0 / 4, 1) } ?? Self.runUpWatched]
-        } else {
-            let least = spacing != nil ? 0 : Self.runUpMin
-            all = [max(window, least)]
-            if least > 0, window / 2 >= least, nextTry <= last { all.insert(window / 2, at: 0) }
+        if model.takesHints {
+            // Where a job begins the text before is looked at, and nothing else.
+            let left = job > 0 ? job - position & (job - 1) : Int.max
+            let least = max(ReferenceModel.jobReach(window), spacing == nil ? Self.jobRestMin : 0)
+            let isTime = spacing.map { distance >= $0 } ?? (distance + 4 * stretch >= Self.workHinted)
+            return position >= nextTry && isTime && left > least ? [0] : []
         }
+        guard position >= nextTry, distance >= spacing ?? max(Self.spacingRunUp, window / 4) else { return [] }
+        let least = spacing != nil ? 0 : Self.runUpMin
+        var all = [max(window, least)]
+        if least > 0, window / 2 >= least, nextTry <= last { all.insert(window / 2, at: 0) }
         let block = model.blockBytes(at: 0)
-        all = all.map { ($0 + block - 1) / block * block }
-        // A run-up stays within its job. Where it would be most of the job so far, a point would save little.
-        return all.filter { job > 0 ? position & (job - 1) >= 2 * $0 : position >= $0 }
+        return all.map { ($0 + block - 1) / block * block }.filter { position >= $0 }
     }
 
-    /// What it takes to go along a stretch from its beginning, in plain bytes of which nothing has to be written. A byte that has
-    /// to be makes as much work as four of those.
-    /// - Parameter runUp: Before the stretch; its text is taken to be like the stretch's.
-    static func work(_ plain: Int, compressed: Int, runUp: Int) -> Double {
-        (Double(plain) + Double(runUp)) * (Double(plain) + 4 * Double(compressed)) / Double(max(plain, 1))
-    }
-
-    /// Bytes that the table entries of a restart point may take.
+    /// Bytes that the memory of a restart point may take.
     /// - Parameters:
+    ///   - hasHints: Whether it is hints.
     ///   - stretch: Compressed bytes since the one before.
     ///   - total: Compressed bytes of the frame so far.
     ///   - spent: Bytes that all points took so far.
-    func budget(_ parameters: ZstdParameters, stretch: Int, total: Int, spent: Int) -> Int {
+    func budget(hasHints: Bool, stretch: Int, total: Int, spent: Int) -> Int {
         if spacing != nil { return Int.max }
-        // The beginning of a job is never far. Where text is nearly all matches, some kilobytes are little to pay for a point.
-        let most = max(
-            stretch / (parameters.jobBytes > 0 ? Self.worthAtMostInJobs : Self.worthAtMost), Self.fairAnyway)
-        let left = min(total / Self.worth - spent, most)
+        // Where text is nearly all matches, some kilobytes are little to pay for a point.
+        let most = max(stretch / Self.worthAtMost, Self.fairAnyway)
+        let left = min(total / (hasHints ? Self.worthHinted : Self.worth) - spent, most)
         return max(left, stretch / Self.worthOfStretch, 64)
     }
 

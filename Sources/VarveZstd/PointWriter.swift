@@ -50,30 +50,19 @@ struct PointWriter {
     mutating func decide(isKept: Bool) {
         guard let index = waiting.firstIndex(where: { !$0.isDecided }) else { return }
         waiting[index].isDecided = true
-        if !isKept, let former = waiting[index].restart {
-            waiting[index].restart = nil
-            touch(former.far ?? FarText(), before: index)
-        }
+        if !isKept { waiting[index].restart = nil }
         write()
     }
 
-    /// Gives the restart point before the one that is undecided, or the last one, its table entries.
-    mutating func complete(_ entries: TableEntries) {
+    /// Gives the restart point before the one that is undecided, or the last one, its memory.
+    mutating func complete(_ memory: RestartPoint.Memory) {
         guard let index = indexBeforeUndecided else { return }
-        waiting[index].restart?.entries = entries
+        waiting[index].restart?.memory = memory
     }
 
     private var indexBeforeUndecided: Int? {
         let index = waiting.firstIndex { !$0.isDecided } ?? waiting.count
         return waiting[..<index].lastIndex { $0.restart != nil }
-    }
-
-    /// Text was looked at between the restart point put last and the place reached.
-    mutating func touch(_ far: FarText) { touch(far, before: waiting.count) }
-
-    private mutating func touch(_ far: FarText, before index: Int) {
-        guard let last = waiting[..<index].lastIndex(where: { $0.restart != nil }) else { return }
-        for (piece, block) in far.pieces { waiting[last].restart?.far?.add(piece, by: block) }
     }
 
     /// Nothing more comes.

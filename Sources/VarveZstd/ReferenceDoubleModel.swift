@@ -24,25 +24,28 @@ final class ReferenceDoubleModel: ReferenceModel {
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         // The number of bytes as a constant is worth something; five is what the usual level has.
-        if let watch {
-            let reading = Watched(watch: watch, text: text)
-            if settings.shortBytes == 5 {
-                search(text, start, end, list, 5, reading)
-            } else {
-                search(text, start, end, list, settings.shortBytes, reading)
-            }
-            return
-        }
-        switch settings.shortBytes {
-        case 5: search(text, start, end, list, 5, Unwatched())
-        case 6: search(text, start, end, list, 6, Unwatched())
-        case 7: search(text, start, end, list, 7, Unwatched())
-        default: search(text, start, end, list, 4, Unwatched())
+        if let recorder {
+            search(text, start, end, list, Recorded(recorder))
+        } else if let hints {
+            search(text, start, end, list, Hinted(hints))
+        } else {
+            search(text, start, end, list, Unrecorded())
         }
     }
 
     @inline(__always)
-    private func search<Reading: SlotReading>(
+    private func search<Reading: StepReading>(
+        _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ reading: Reading
+    ) {
+        if settings.shortBytes == 5 {
+            search(text, start, end, list, 5, reading)
+        } else {
+            search(text, start, end, list, settings.shortBytes, reading)
+        }
+    }
+
+    @inline(__always)
+    private func search<Reading: StepReading>(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ shortBytes: Int,
         _ reading: Reading
     ) {
@@ -57,13 +60,12 @@ final class ReferenceDoubleModel: ReferenceModel {
     /// The search while the section before can be reached, too: no look ahead, a step that grows with the distance from the last
     /// match.
     @inline(__always)
-    private func searchBoth<Reading: SlotReading>(
+    private func searchBoth<Reading: StepReading>(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int,
         _ reading: Reading
     ) {
         let long = tables[0].entries
         let short = tables[1].entries
-        let shortTable = tables[0].count
         let longBits = UInt64(settings.longLog)
         let shortBits = UInt64(settings.shortLog)
         let shift = 2 &- base
@@ -78,9 +80,9 @@ final class ReferenceDoubleModel: ReferenceModel {
         @inline(__always)
         func mayRepeat(_ place: Int, _ offset: Int) -> Bool {
             let source = place &- offset
-            reading.compare(source, 4)
             return offset <= place &- lowest && (source >= section || source < section &- 3)
-                && (offset != 0 && source >= lowest) && Matching.word4(text, source) == Matching.word4(text, place)
+                && (offset != 0 && source >= max(lowest, reading.start))
+                && Matching.word4(text, source) == Matching.word4(text, place)
         }
 
         while at < limit {
@@ -90,54 +92,80 @@ final class ReferenceDoubleModel: ReferenceModel {
             let shortSlot = slot(word, shortBits, shortBytes)
             let longIndex = long[longSlot]
             let shortIndex = short[shortSlot]
-            reading.look(longSlot, for: at, word, Int(longIndex) &- shift, 8)
-            reading.look(shortTable &+ shortSlot, for: at, word, Int(shortIndex) &- shift, 4)
             let index = UInt32(truncatingIfNeeded: at &+ shift)
             long[longSlot] = index
             short[shortSlot] = index
             var length = 0
-            if mayRepeat(at &+ 1, offset1) {
+            if reading.isHinted(at) {
+                let told = reading.take()
+                if told.outcome == .last {
+                    guard told.back == 0, told.fits(at &+ 1, anchor, end, distance: offset1) else {
+                        return reading.refuse()
+                    }
+                    at &+= 1
+                    length = told.length
+                    list.append(at &- anchor, length, 1)
+                } else {
+                    if told.outcome == .second || told.outcome == .third {
+                        long[Matching.hash8(Matching.word8(text, at &+ 1), longBits)] = index &+ 1
+                        if told.outcome == .third { at &+= 1 }
+                    }
+                    guard told.outcome != .former, told.fits(at, anchor, end, distance: told.distance) else {
+                        return reading.refuse()
+                    }
+                    offset2 = offset1
+                    offset1 = told.distance
+                    at &-= told.back
+                    length = told.length
+                    list.append(at &- anchor, length, offset1 &+ 3)
+                }
+            } else if mayRepeat(at &+ 1, offset1) {
                 at &+= 1
                 length = Matching.length(text, at &+ 4, at &+ 4 &- offset1, end) &+ 4
-                reading.compare(at &- offset1, length &+ 8)
+                reading.came(to: SearchHint(outcome: .last, length: length), at: current, lowest: at &- offset1)
                 list.append(at &- anchor, length, 1)
             } else {
                 var source = 0
+                var outcome = SearchHint.Outcome.first
+                var lead = 0
                 if longIndex > lowestIndex, Matching.word8(text, Int(longIndex) &- shift) == word {
                     source = Int(longIndex) &- shift
-                    reading.match(longSlot, for: at, source, 8)
+                    lead = source
                     length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
                 } else if shortIndex > lowestIndex,
                     Matching.word4(text, Int(shortIndex) &- shift) == UInt32(truncatingIfNeeded: word)
                 {
-                    reading.match(shortTable &+ shortSlot, for: at, Int(shortIndex) &- shift, 4)
+                    lead = Int(shortIndex) &- shift
                     let nextWord = Matching.word8(text, at &+ 1)
                     let nextSlot = Matching.hash8(nextWord, longBits)
                     let nextIndex = long[nextSlot]
-                    reading.look(nextSlot, for: at &+ 1, nextWord, Int(nextIndex) &- shift, 8)
                     long[nextSlot] = index &+ 1
                     if nextIndex > lowestIndex, Matching.word8(text, Int(nextIndex) &- shift) == nextWord {
+                        outcome = .third
                         at &+= 1
                         source = Int(nextIndex) &- shift
-                        reading.match(nextSlot, for: at, source, 8)
                         length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
                     } else {
-                        source = Int(shortIndex) &- shift
+                        outcome = .second
+                        source = lead
                         length = Matching.length(text, at &+ 4, source &+ 4, end) &+ 4
                     }
                 } else {
                     at &+= (at &- anchor) &>> 8 &+ 1
                     continue
                 }
-                let first = source < section ? lowest : max(section, lowest)
+                let first = max(source < section ? lowest : max(section, lowest), reading.start)
                 offset2 = offset1
                 offset1 = at &- source
+                let found = at
                 while at > anchor && source > first && text[at &- 1] == text[source &- 1] {
                     at &-= 1
                     source &-= 1
                     length &+= 1
                 }
-                reading.compare(source &- 1, length &+ 9)
+                reading.came(
+                    to: SearchHint(outcome: outcome, distance: offset1, length: length, back: found &- at), at: current,
+                    lowest: min(source &- 1, lead))
                 list.append(at &- anchor, length, offset1 &+ 3)
             }
             at &+= length
@@ -152,9 +180,19 @@ final class ReferenceDoubleModel: ReferenceModel {
                 short[slot(insideWord, shortBits, shortBytes)] = insideIndex
                 short[slot(Matching.word8(text, at &- 1), shortBits, shortBytes)] =
                     UInt32(truncatingIfNeeded: at &- 1 &+ shift)
-                while at <= limit, mayRepeat(at, offset2) {
-                    let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
-                    reading.compare(at &- offset2, more &+ 8)
+                while at <= limit {
+                    let more: Int
+                    if reading.isFormerHinted(at) {
+                        let told = reading.take()
+                        guard told.back == 0, told.fits(at, anchor, end, distance: offset2) else {
+                            return reading.refuse()
+                        }
+                        more = told.length
+                    } else {
+                        guard mayRepeat(at, offset2) else { break }
+                        more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                        reading.came(to: SearchHint(outcome: .former, length: more), at: at, lowest: at &- offset2)
+                    }
                     swap(&offset1, &offset2)
                     let word = Matching.word8(text, at)
                     let index = UInt32(truncatingIfNeeded: at &+ shift)
@@ -170,13 +208,12 @@ final class ReferenceDoubleModel: ReferenceModel {
     }
 
     @inline(__always)
-    private func searchOne<Reading: SlotReading>(
+    private func searchOne<Reading: StepReading>(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ section: Int, _ list: SequenceList, _ shortBytes: Int,
         _ reading: Reading
     ) {
         let long = tables[0].entries
         let short = tables[1].entries
-        let shortTable = tables[0].count
         let isNew = settings.isNew
         let longBits = UInt64(settings.longLog)
         let shortBits = UInt64(settings.shortLog)
@@ -186,6 +223,7 @@ final class ReferenceDoubleModel: ReferenceModel {
         // Places at or below it are out of reach.
         let lowest = max(end &- section > window ? end &- window : section, floor)
         let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
+        let lowestThere = max(lowest, reading.start)
         var at = start
         if at == lowest { at &+= 1 }
         let reach = at &- max(at &- section > window ? at &- window : section, min(floor, at))
@@ -204,8 +242,8 @@ final class ReferenceDoubleModel: ReferenceModel {
 
         @inline(__always)
         func isRepeat(_ place: Int, _ offset: Int) -> Bool {
-            reading.compare(place &- offset, 4)
-            return Matching.word4(text, place) == Matching.word4(text, place &- offset)
+            place &- offset >= reading.start
+                && Matching.word4(text, place) == Matching.word4(text, place &- offset)
         }
 
         outer: while true {
@@ -215,7 +253,6 @@ final class ReferenceDoubleModel: ReferenceModel {
             if ahead > limit { break }
             var longSlot = Matching.hash8(Matching.word8(text, at), longBits)
             var longIndex = long[longSlot]
-            reading.look(longSlot, for: at, Matching.word8(text, at), Int(longIndex) &- shift, 8)
             var current = at
             var length = 0
             var offset = 0
@@ -223,30 +260,56 @@ final class ReferenceDoubleModel: ReferenceModel {
                 let word = Matching.word8(text, at)
                 let slot = slot(word, shortBits, shortBytes)
                 let shortIndex = short[slot]
-                reading.look(shortTable &+ slot, for: at, word, Int(shortIndex) &- shift, 4)
                 current = at
                 let index = UInt32(truncatingIfNeeded: at &+ shift)
                 long[longSlot] = index
                 short[slot] = index
-                if offset1 > 0 { reading.compare(at &+ 1 &- offset1, 4) }
-                if offset1 > 0,
+                if reading.isHinted(at) {
+                    let told = reading.take()
+                    length = told.length
+                    if told.outcome == .last {
+                        guard told.back == 0, told.fits(at &+ 1, anchor, end, distance: offset1) else {
+                            return reading.refuse()
+                        }
+                        at &+= 1
+                        list.append(at &- anchor, length, 1)
+                        break
+                    }
+                    if told.outcome == .third { at = ahead }
+                    guard told.outcome != .former, told.fits(at, anchor, end, distance: told.distance) else {
+                        return reading.refuse()
+                    }
+                    at &-= told.back
+                    offset2 = offset1
+                    offset1 = told.distance
+                    if step < 4 {
+                        long[Matching.hash8(Matching.word8(text, ahead), longBits)] =
+                            UInt32(truncatingIfNeeded: ahead &+ shift)
+                    }
+                    list.append(at &- anchor, length, offset1 &+ 3)
+                    break
+                }
+                if offset1 > 0, at &+ 1 &- offset1 >= reading.start,
                     Matching.word4(text, at &+ 1 &- offset1) == UInt32(truncatingIfNeeded: word &>> 8)
                 {
                     length = Matching.length(text, at &+ 5, at &+ 5 &- offset1, end) &+ 4
                     at &+= 1
-                    reading.compare(at &- offset1, length &+ 8)
+                    reading.came(to: SearchHint(outcome: .last, length: length), at: current, lowest: at &- offset1)
                     list.append(at &- anchor, length, 1)
                     break
                 }
                 let aheadWord = Matching.word8(text, ahead)
                 let aheadSlot = Matching.hash8(aheadWord, longBits)
+                var outcome = SearchHint.Outcome.first
+                var lead = 0
+                var found = at
                 if longIndex > lowestIndex {
                     var source = Int(longIndex) &- shift
                     if Matching.word8(text, source) == word {
-                        reading.match(longSlot, for: at, source, 8)
+                        lead = source
                         length = Matching.length(text, at &+ 8, source &+ 8, end) &+ 8
                         offset = at &- source
-                        while at > anchor && source > lowest && text[at &- 1] == text[source &- 1] {
+                        while at > anchor && source > lowestThere && text[at &- 1] == text[source &- 1] {
                             at &-= 1
                             source &-= 1
                             length &+= 1
@@ -254,27 +317,28 @@ final class ReferenceDoubleModel: ReferenceModel {
                     }
                 }
                 let aheadIndex = long[aheadSlot]
-                reading.look(aheadSlot, for: ahead, aheadWord, Int(aheadIndex) &- shift, 8)
                 if length == 0, shortIndex > lowestIndex {
                     var source = Int(shortIndex) &- shift
                     if Matching.word4(text, source) == UInt32(truncatingIfNeeded: word) {
-                        reading.match(shortTable &+ slot, for: at, source, 4)
+                        lead = source
+                        outcome = .second
                         let aheadSource = Int(aheadIndex) &- shift
                         if aheadIndex > lowestIndex, Matching.word8(text, aheadSource) == aheadWord {
-                            reading.match(aheadSlot, for: ahead, aheadSource, 8)
                             length = Matching.length(text, ahead &+ 8, aheadSource &+ 8, end) &+ 8
-                            reading.compare(aheadSource, length &+ 8)
+                            outcome = .third
                         }
                         // Earlier versions take a long match at the next place whatever the short one is.
                         if length == 0 || isNew {
                             let short = Matching.length(text, at &+ 4, source &+ 4, end) &+ 4
-                            reading.compare(source, short &+ 8)
-                            if short >= length { length = short } else { (at, source) = (ahead, aheadSource) }
-                        } else {
-                            (at, source) = (ahead, aheadSource)
+                            if short >= length {
+                                length = short
+                                outcome = .second
+                            }
                         }
+                        if outcome == .third { (at, source) = (ahead, aheadSource) }
+                        found = at
                         offset = at &- source
-                        while at > anchor && source > lowest && text[at &- 1] == text[source &- 1] {
+                        while at > anchor && source > lowestThere && text[at &- 1] == text[source &- 1] {
                             at &-= 1
                             source &-= 1
                             length &+= 1
@@ -282,7 +346,9 @@ final class ReferenceDoubleModel: ReferenceModel {
                     }
                 }
                 if length > 0 {
-                    reading.compare(at &- offset &- 1, length &+ 9)
+                    reading.came(
+                        to: SearchHint(outcome: outcome, distance: offset, length: length, back: found &- at),
+                        at: current, lowest: min(at &- offset &- 1, lead))
                     offset2 = offset1
                     offset1 = offset
                     if step < 4 { long[aheadSlot] = UInt32(truncatingIfNeeded: ahead &+ shift) }
@@ -312,9 +378,19 @@ final class ReferenceDoubleModel: ReferenceModel {
                 short[slot(insideWord, shortBits, shortBytes)] = insideIndex
                 short[slot(Matching.word8(text, at &- 1), shortBits, shortBytes)] =
                     UInt32(truncatingIfNeeded: at &- 1 &+ shift)
-                while at <= limit, offset2 > 0, isRepeat(at, offset2) {
-                    let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
-                    reading.compare(at &- offset2, more &+ 8)
+                while at <= limit, offset2 > 0 {
+                    let more: Int
+                    if reading.isFormerHinted(at) {
+                        let told = reading.take()
+                        guard told.back == 0, told.fits(at, anchor, end, distance: offset2) else {
+                            return reading.refuse()
+                        }
+                        more = told.length
+                    } else {
+                        guard isRepeat(at, offset2) else { break }
+                        more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                        reading.came(to: SearchHint(outcome: .former, length: more), at: at, lowest: at &- offset2)
+                    }
                     swap(&offset1, &offset2)
                     let word = Matching.word8(text, at)
                     let index = UInt32(truncatingIfNeeded: at &+ shift)

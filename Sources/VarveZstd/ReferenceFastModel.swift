@@ -25,17 +25,19 @@ final class ReferenceFastModel: ReferenceModel {
     }
 
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
-        if let watch {
-            search(text, start, end, list, settings.shortBytes == 7 ? 7 : 6, Watched(watch: watch, text: text))
+        if let recorder {
+            search(text, start, end, list, settings.shortBytes == 7 ? 7 : 6, Recorded(recorder))
+        } else if let hints {
+            search(text, start, end, list, settings.shortBytes == 7 ? 7 : 6, Hinted(hints))
         } else if settings.shortBytes == 7 {
-            search(text, start, end, list, 7, Unwatched())
+            search(text, start, end, list, 7, Unrecorded())
         } else {
-            search(text, start, end, list, 6, Unwatched())
+            search(text, start, end, list, 6, Unrecorded())
         }
     }
 
     @inline(__always)
-    private func search<Reading: SlotReading>(
+    private func search<Reading: StepReading>(
         _ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList, _ bytes: Int, _ reading: Reading
     ) {
         let table = tables[0].entries
@@ -45,6 +47,7 @@ final class ReferenceFastModel: ReferenceModel {
         let limit = end &- 8
         let lowest = max(end &- base > window ? end &- window : base, floor)
         let lowestIndex = UInt32(truncatingIfNeeded: lowest &+ shift)
+        let lowestThere = max(lowest, reading.start)
         var at = start
         if at == lowest { at &+= 1 }
         let reach = at &- (at &- base > window ? at &- window : base)
@@ -63,8 +66,8 @@ final class ReferenceFastModel: ReferenceModel {
 
         @inline(__always)
         func isRepeat(_ place: Int, _ offset: Int) -> Bool {
-            reading.compare(place &- offset &- 1, 5)
-            return Matching.word4(text, place) == Matching.word4(text, place &- offset)
+            place &- offset >= reading.start
+                && Matching.word4(text, place) == Matching.word4(text, place &- offset)
         }
 
         while true {
@@ -77,30 +80,61 @@ final class ReferenceFastModel: ReferenceModel {
             var hash = slot(text, at, bits, bytes)
             var nextHash = slot(text, second, bits, bytes)
             var index = table[hash]
-            reading.look(hash, for: at, UInt64(Matching.word4(text, at)), Int(index) &- shift, 4)
             var current = at
             var source = 0
             var length = 0
             repeat {
+                let first = at
                 current = at
                 table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
+                if reading.isHinted(at) {
+                    let told = reading.take()
+                    length = told.length
+                    switch told.outcome {
+                    case .last:
+                        guard told.fits(third, anchor, end, distance: offset1) else { return reading.refuse() }
+                        at = third &- told.back
+                        table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
+                        list.append(at &- anchor, length, 1)
+                    case .first:
+                        guard told.fits(at, anchor, end, distance: told.distance) else { return reading.refuse() }
+                        table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
+                    case .second:
+                        guard told.fits(second, anchor, end, distance: told.distance) else { return reading.refuse() }
+                        at = second
+                        current = at
+                        table[nextHash] = UInt32(truncatingIfNeeded: at &+ shift)
+                        if step <= 4 {
+                            table[slot(text, third, bits, bytes)] = UInt32(truncatingIfNeeded: third &+ shift)
+                        }
+                    case .former, .third: return reading.refuse()
+                    }
+                    if told.outcome != .last {
+                        offset2 = offset1
+                        offset1 = told.distance
+                        at &-= told.back
+                        list.append(at &- anchor, length, offset1 &+ 3)
+                    }
+                    break
+                }
                 if offset1 > 0, isRepeat(third, offset1) {
                     at = third
                     source = at &- offset1
+                    let lowest = source &- 1
                     length = 4
-                    if text[at &- 1] == text[source &- 1] {
+                    if lowest >= reading.start, text[at &- 1] == text[source &- 1] {
                         at &-= 1
                         source &-= 1
                         length = 5
                     }
                     table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
                     length &+= Matching.length(text, at &+ length, source &+ length, end)
-                    reading.compare(source &- 1, length &+ 9)
+                    reading.came(
+                        to: SearchHint(outcome: .last, length: length, back: third &- at), at: first, lowest: lowest)
                     list.append(at &- anchor, length, 1)
                     break
                 }
                 if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
-                    reading.match(hash, for: at, Int(index) &- shift, 4)
                     table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift)
                     length = 4
                 } else {
@@ -111,10 +145,8 @@ final class ReferenceFastModel: ReferenceModel {
                     second = third
                     third = fourth
                     current = at
-                    reading.look(hash, for: at, UInt64(Matching.word4(text, at)), Int(index) &- shift, 4)
                     table[hash] = UInt32(truncatingIfNeeded: at &+ shift)
                     if index >= lowestIndex, Matching.word4(text, Int(index) &- shift) == Matching.word4(text, at) {
-                        reading.match(hash, for: at, Int(index) &- shift, 4)
                         if step <= 4 { table[nextHash] = UInt32(truncatingIfNeeded: second &+ shift) }
                         length = 4
                     }
@@ -123,13 +155,18 @@ final class ReferenceFastModel: ReferenceModel {
                     source = Int(index) &- shift
                     offset2 = offset1
                     offset1 = at &- source
-                    while at > anchor && source > lowest && text[at &- 1] == text[source &- 1] {
+                    let found = at
+                    while at > anchor && source > lowestThere && text[at &- 1] == text[source &- 1] {
                         at &-= 1
                         source &-= 1
                         length &+= 1
                     }
                     length &+= Matching.length(text, at &+ length, source &+ length, end)
-                    reading.compare(source &- 1, length &+ 9)
+                    reading.came(
+                        to: SearchHint(
+                            outcome: found == first ? .first : .second, distance: offset1, length: length,
+                            back: found &- at),
+                        at: first, lowest: source &- 1)
                     list.append(at &- anchor, length, offset1 &+ 3)
                     break
                 }
@@ -138,7 +175,6 @@ final class ReferenceFastModel: ReferenceModel {
                 nextHash = slot(text, third, bits, bytes)
                 at = second
                 second = third
-                reading.look(hash, for: at, UInt64(Matching.word4(text, at)), Int(index) &- shift, 4)
                 third = at &+ step
                 fourth = second &+ step
                 if third >= nextStep {
@@ -153,9 +189,19 @@ final class ReferenceFastModel: ReferenceModel {
             if at <= limit {
                 table[slot(text, current &+ 2, bits, bytes)] = UInt32(truncatingIfNeeded: current &+ 2 &+ shift)
                 table[slot(text, at &- 2, bits, bytes)] = UInt32(truncatingIfNeeded: at &- 2 &+ shift)
-                while at <= limit, offset2 > 0, isRepeat(at, offset2) {
-                    let more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
-                    reading.compare(at &- offset2, more &+ 8)
+                while at <= limit, offset2 > 0 {
+                    let more: Int
+                    if reading.isFormerHinted(at) {
+                        let told = reading.take()
+                        guard told.back == 0, told.fits(at, anchor, end, distance: offset2) else {
+                            return reading.refuse()
+                        }
+                        more = told.length
+                    } else {
+                        guard isRepeat(at, offset2) else { break }
+                        more = Matching.length(text, at &+ 4, at &+ 4 &- offset2, end) &+ 4
+                        reading.came(to: SearchHint(outcome: .former, length: more), at: at, lowest: at &- offset2)
+                    }
                     swap(&offset1, &offset2)
                     table[slot(text, at, bits, bytes)] = UInt32(truncatingIfNeeded: at &+ shift)
                     list.append(0, more, 1)

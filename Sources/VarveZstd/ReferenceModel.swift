@@ -38,8 +38,9 @@ class ReferenceModel: MatchModel {
     /// The offsets used last, before the block and after it if it is as proposed. 0 for none.
     final private(set) var recent = (0, 0)
     final var found = (0, 0)
-    final var watch: SlotWatch?
-    var canBeWatched: Bool { true }
+    final var recorder: HintRecorder?
+    final private(set) var hints: HintReader?
+    final var takesHints: Bool { true }
 
     init(_ settings: Settings, tableLogs: [Int]) {
         self.settings = settings
@@ -64,6 +65,7 @@ class ReferenceModel: MatchModel {
         floor = 0
         recent = (1, 4)
         found = recent
+        hints = nil
         clear()
     }
 
@@ -80,6 +82,7 @@ class ReferenceModel: MatchModel {
         list.count = 0
         if startsJob(at: start) {
             clear()
+            hints = nil
             recent = (0, 0)
             base = jobBase(at: start)
             floor = base
@@ -92,6 +95,11 @@ class ReferenceModel: MatchModel {
 
     /// Where the text begins that a job which starts at `start` knows.
     private func jobBase(at start: Int) -> Int { max(start - Self.jobReach(windowBytes), 0) }
+
+    /// The same for the job that `position` lies in.
+    private func jobBase(of position: Int) -> Int {
+        settings.jobLog > 0 ? jobBase(at: (position >> settings.jobLog) << settings.jobLog) : 0
+    }
 
     /// Plain bytes before a job that it knows.
     static func jobReach(_ windowBytes: Int) -> Int { windowBytes >> 3 }
@@ -127,12 +135,21 @@ class ReferenceModel: MatchModel {
     final func reach(at position: Int) -> Int { startsJob(at: position) ? Self.jobReach(windowBytes) : windowBytes }
 
     final func beginRunUp(at position: Int) {
-        base = settings.jobLog > 0 ? jobBase(at: (position >> settings.jobLog) << settings.jobLog) : 0
+        base = jobBase(of: position)
         floor = position
         recent = (0, 0)
     }
 
     final func endRunUp(at position: Int) { floor = max(position - reach(at: position), 0) }
+
+    final func begin(with hints: HintReader) {
+        base = jobBase(of: hints.point)
+        endRunUp(at: hints.point)
+        clear()
+        self.hints = hints
+    }
+
+    final var wasMisled: Bool { hints?.state.pointee.isDamaged == true }
 
     final var numbers: [Int] { [recent.0, recent.1] }
 
@@ -140,58 +157,6 @@ class ReferenceModel: MatchModel {
         guard numbers.count == 2 else { return false }
         recent = (numbers[0], numbers[1])
         return true
-    }
-
-    final func compare(with other: any MatchModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
-        eachDifference(from: other, at: position) { slot, distance in
-            take(TableEntries.Entry(slot: slot, distance: distance))
-        }
-    }
-
-    final func differences(
-        from other: any MatchModel, at position: Int, slots: UnsafeMutablePointer<UInt32>,
-        distances: UnsafeMutablePointer<UInt32>
-    ) -> Int {
-        var count = 0
-        eachDifference(from: other, at: position) { slot, distance in
-            slots[count] = UInt32(truncatingIfNeeded: slot)
-            distances[count] = UInt32(truncatingIfNeeded: distance)
-            count &+= 1
-            return true
-        }
-        return count
-    }
-
-    @inline(__always)
-    private func eachDifference(
-        from other: any MatchModel, at position: Int, _ take: (_ slot: Int, _ distance: Int) -> Bool
-    ) {
-        guard let other = other as? ReferenceModel, other.tables.count == tables.count else { return }
-        var first = 0
-        // What lies before is out of reach for good.
-        let lowest = max(position - windowBytes, 0)
-        let mine = base &- 2
-        let others = other.base &- 2
-        for (table, otherTable) in zip(tables, other.tables) {
-            let (ones, twos) = (table.entries, otherTable.entries)
-            for index in 0..<min(table.count, otherTable.count) {
-                let here = Int(ones[index]) &+ mine
-                let there = Int(twos[index]) &+ others
-                if here == there || here < lowest && there < lowest { continue }
-                let distance = there >= lowest ? position &- there : 0
-                if !take(first &+ index, distance) { return }
-            }
-            first += table.count
-        }
-    }
-
-    final func forget(before place: Int) {
-        guard place > base else { return }
-        let first = UInt32(truncatingIfNeeded: place - base + 2)
-        for table in tables {
-            let entries = table.entries
-            for index in 0..<table.count where entries[index] < first { entries[index] = 0 }
-        }
     }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
@@ -208,23 +173,10 @@ class ReferenceModel: MatchModel {
         return false
     }
 
-    final func isWritten(_ slot: Int, since position: Int) -> Bool {
-        var slot = slot
-        for table in tables {
-            if slot < table.count { return Int(table.entries[slot]) >= position - base + 2 }
-            slot -= table.count
-        }
-        return false
-    }
-
     final func holds(_ distance: Int, before position: Int) -> Bool {
         let place = position - distance
         return distance > 0 && place >= max(floor, base) && place - base < 1 << 31
     }
-
-    final func lowest(at position: Int) -> Int { max(position - windowBytes, base, floor) }
-
-    final var slotCount: Int { tables.reduce(0) { $0 + $1.count } }
 
     final var slotKinds: Int { tables.count }
 

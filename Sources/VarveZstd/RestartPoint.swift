@@ -3,9 +3,10 @@
 
 /// A block in the middle of a frame from which on it can be made without what lies before it, but for a stretch of text.
 ///
-/// What an encoder knows at a block has three parts. The state on the wire (codes, tables, offsets used last) is written down.
-/// The search tables are filled by running the search over the text before from empty tables; of the entries that are then not
-/// as they were, those that matter are written down too, see ``SlotWatch``.
+/// What an encoder knows at a block has three parts: the state on the wire (codes, tables, offsets used last), which is written
+/// down; its search tables; and text. Most searches begin with empty tables and no text, and hints say what they do not find so, see
+/// ``SearchHints``. The tables of others are filled by running the search over the text before, and those of the entries that are
+/// then not as they were are written down.
 struct RestartPoint: Equatable {
     var mark = BlockMark()
     /// Bytes of the frame's exceptions that are done with, and usual blocks since the last of those.
@@ -15,10 +16,30 @@ struct RestartPoint: Equatable {
     var runUp = 0
     /// The match model's own state.
     var numbers: [Int] = []
-    /// Text before the run-up that is looked at up to the next point; nil if that is not known: all in reach.
+    /// Text before the run-up that is looked at up to the next point; nil if that is not known: all in reach. Former versions say it
+    /// of points of which not all entries that are wrong are written down. Who comes to such a point begins anew there.
     var far: FarText?
-    /// Table entries that the run-up gives wrongly.
-    var entries = TableEntries()
+    /// What restores the search.
+    var memory = Memory.entries(TableEntries())
+
+    enum Memory: Equatable {
+        /// Table entries that the run-up gives wrongly. The text that they are of has to be there.
+        case entries(TableEntries)
+        /// There is no run-up then, and no text before the point is looked at.
+        case hints(SearchHints)
+
+        var byteCount: Int {
+            switch self {
+            case .entries(let entries): return entries.coded.count
+            case .hints(let hints): return hints.coded.count
+            }
+        }
+    }
+
+    var hasHints: Bool {
+        if case .hints = memory { return true }
+        return false
+    }
 
     static let numbersMax = 8
     private static let runUpMax = 2 * FrameHeader.windowMax
@@ -32,9 +53,14 @@ struct RestartPoint: Equatable {
         for value in [exceptions - lastExceptions, usualBlocks, runUp, numbers.count] + numbers {
             PlanBytes.put(&bytes, value)
         }
-        bytes.append(far == nil ? 0 : 1)
-        far?.put(&bytes, before: mark.plain - runUp, behind: mark.plain)
-        PlanBytes.put(&bytes, entries.coded)
+        switch memory {
+        case .entries(let entries):
+            bytes.append(0)
+            PlanBytes.put(&bytes, entries.coded)
+        case .hints(let hints):
+            bytes.append(2)
+            PlanBytes.put(&bytes, hints.coded)
+        }
     }
 
     /// Reads the next one of a frame, of version 4 or later.
@@ -51,11 +77,15 @@ struct RestartPoint: Equatable {
             switch try input.byte() {
             case 0: break
             case 1:
-                far = try FarText(&input, before: mark.plain - runUp, behind: mark.plain, hasPhases: version > 6)
+                far = try FarText(&input, before: mark.plain - runUp, hasPhases: version > 6)
+            case 2 where version > 7:
+                guard runUp == 0 else { throw .planDamaged }
+                memory = .hints(SearchHints(try input.block(), at: mark.plain))
+                return
             default: throw .planDamaged
             }
         }
-        entries.coded = try input.block()
+        memory = .entries(TableEntries(coded: try input.block()))
     }
 
     /// Reads the next one as versions 2 and 3 have it.
@@ -70,15 +100,19 @@ struct RestartPoint: Equatable {
         try check()
         mark.wire = try WireState.Mark(&input)
         try readNumbers(&input)
-        entries = try TableEntries(former: &input)
+        memory = .entries(try TableEntries(former: &input))
     }
 
-    /// The stretches of the text from `first` to the run-up that blocks behind the point look at up to that phase, in order, and
-    /// the others.
-    func textBeforeRunUp(from first: Int, by phase: Int) -> (wanted: [Range<Int>], missing: [Range<Int>]) {
+    /// Where the text begins that those have who restart there.
+    /// - Parameter reach: Bytes before the point that blocks behind it may look at.
+    func textStart(reach: Int) -> Int { hasHints ? mark.plain : max(mark.plain - max(runUp, reach), 0) }
+
+    /// The stretches of the text from `first` to the run-up that are looked at, in order, and the others.
+    func textBeforeRunUp(from first: Int) -> (wanted: [Range<Int>], missing: [Range<Int>]) {
         let end = mark.plain - runUp
+        guard first < end else { return ([], []) }
         guard let far else { return ([first..<end], []) }
-        let wanted = far.ranges(from: first, to: end, by: phase, behind: mark.plain)
+        let wanted = far.ranges(from: first, to: end)
         var missing: [Range<Int>] = []
         var at = first
         for range in wanted + [end..<end] {
@@ -88,11 +122,8 @@ struct RestartPoint: Equatable {
         return (wanted, missing)
     }
 
-    /// The phase in which the text at `place` has to be there; nil if it is not looked at.
-    func phase(of place: Int) -> Int? {
-        guard let far, place < mark.plain - runUp else { return 0 }
-        return far.phase(of: place, behind: mark.plain)
-    }
+    /// Whether the text at `place` is there for who restarts.
+    func isThere(_ place: Int) -> Bool { place >= mark.plain - runUp || far?.has(place) != false }
 
     private mutating func readNumbers(_ input: inout PlanInput) throws(ZstdError) {
         let count = try input.number()

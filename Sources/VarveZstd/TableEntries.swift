@@ -13,7 +13,7 @@ struct TableEntries: Equatable {
     }
 
     /// As they are in the plan.
-    var coded: [UInt8] = []
+    private(set) var coded: [UInt8] = []
     /// Those of a plan of a former version.
     private var listed: [Entry] = []
 
@@ -22,6 +22,9 @@ struct TableEntries: Equatable {
     fileprivate static let hashBytes = 8
 
     init() {}
+
+    /// - Parameter coded: As they are in the plan.
+    init(coded: [UInt8]) { self.coded = coded }
 
     /// Reads the entries of versions 2 and 3.
     init(former input: inout PlanInput) throws(ZstdError) {
@@ -89,17 +92,6 @@ struct TableEntries: Equatable {
         try each(of: model, at: position, text, isThere) { (entry, isThere) throws(ZstdError) in
             let distance = isThere ? entry.distance : 0
             guard model.set(Entry(slot: entry.slot, distance: distance), at: position, text) else { throw .planDamaged }
-        }
-    }
-
-    /// Puts those in whose text has come later, as far as the search has not written their slots since `position`.
-    /// - Parameter hasCome: Whether the text at a place is of that.
-    func add(
-        to model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>, _ hasCome: (Int) -> Bool
-    ) throws(ZstdError) {
-        try each(of: model, at: position, text, hasCome) { (entry, hasCome) throws(ZstdError) in
-            guard hasCome, entry.distance > 0, !model.isWritten(entry.slot, since: position) else { return }
-            guard model.set(entry, at: position, text) else { throw .planDamaged }
         }
     }
 

@@ -4,7 +4,7 @@
 /// The bytes that, with the plain bytes, make a zstd file again. The format is specified in `Documentation.docc/Zstd.md`.
 struct ZstdPlan {
     static let magic: [UInt8] = [0x56, 0x5a, 0x50]  // "VZP"
-    static let version: UInt8 = 7
+    static let version: UInt8 = 8
     static let versionOldest: UInt8 = 1
     /// Plain bytes of a frame up to which its checksum is made and not kept.
     static let checksumMax = 256 << 10
@@ -41,8 +41,6 @@ struct ZstdPlan {
 
     var compressedCount = 0
     var plainCount = 0
-    /// Whether it was proven that the first block behind a restart point can be made by who comes from the one before, too.
-    var crosses = false
     var parameters: [ZstdParameters] = []
     var elements: [Element] = []
 
@@ -57,7 +55,6 @@ struct ZstdPlan {
         for index in 0..<4 { check |= UInt32(bytes[4 + index]) << UInt32(8 * index) }
         guard Self.check(bytes[8...], version) == check else { throw .planDamaged }
         var input = PlanInput(bytes: bytes, range: 8..<bytes.count)
-        crosses = version > 5
         compressedCount = try input.number()
         plainCount = try input.number()
         let sets = try input.number()

@@ -9,32 +9,9 @@ package final class ZstdRebuildStream {
     /// Bytes that come at once, at most; kept bytes of a file (skippable frames) may come to more.
     package static let pieceMax = ZstdTables.blockMax + 3
 
-    /// What the bytes are made for.
-    package enum Purpose {
-        /// Somebody wants those before that place of the file.
-        ///
-        /// If it is in the first block behind a restart point, about, that block is made without a run-up of its own. Making
-        /// more than that takes longer, but the bytes are the same.
-        case bytes(through: Int)
-        /// To see that the file comes out right: all that streams of the other kind make is made, the first block behind a
-        /// restart point that may be crossed both ways.
-        case proof
-    }
-
     private let rebuilder: ZstdRebuilder
-    private let purpose: Purpose
     private let history = History()
-    /// Stretches of the text in `history` that are not there, by their places in the frame.
-    private var missing: [Range<Int>] = []
-    /// The restart point that was begun at, as long as some of its text may come later, where the text in its reach begins, and the
-    /// phase up to which that is there.
-    private var begun: (point: RestartPoint, first: Int, phase: Int)?
     private var walk: FrameWalk?
-    /// For a proof: who came to the restart point from the one before, and whether he is to say what he makes of the next block.
-    private var former: FrameWalk?
-    private var isBesideFormer = false
-    /// The restart point that was passed last without beginning anew.
-    private var crossed: Int?
     private var element: Int
     /// The restart point to begin at.
     private var point: Int?
@@ -44,9 +21,8 @@ package final class ZstdRebuildStream {
     private var series: (parameters: Int, left: Int, sizes: PlanInput, plain: Int, made: Int)?
     private var kept = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 16)
 
-    init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int, for purpose: Purpose) {
+    init(_ rebuilder: ZstdRebuilder, element: Int, point: Int?, skipping count: Int) {
         self.rebuilder = rebuilder
-        self.purpose = purpose
         self.element = element
         self.point = point
         skipLeft = count
@@ -139,8 +115,6 @@ package final class ZstdRebuildStream {
         let walk = walk(of: set)
         walk.begin(try FrameHeader(header))
         history.begin(window: walk.model.windowBytes)
-        missing = []
-        begun = nil
         started.made = header.count
         try started.advance()
         frame = started
@@ -160,7 +134,7 @@ package final class ZstdRebuildStream {
     ) throws {
         let walk = walk(of: rebuilder.parameters[content.parameters])
         let end = point.mark.plain
-        let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
+        let first = point.textStart(reach: walk.model.reach(at: end))
         history.begin(window: max(walk.model.windowBytes, end - first), at: first)
         let room = history.room(end - first) - first
         func take(_ range: Range<Int>) throws {
@@ -170,69 +144,16 @@ package final class ZstdRebuildStream {
                 UnsafeMutableRawBufferPointer(start: room + range.lowerBound, count: range.count))
         }
         try walk.runUp(header, history.text, to: point, taking: take)
-        // What the blocks behind look at. The rest of it is always the same, whoever restarts here.
-        let wanted: [Range<Int>]
-        (wanted, missing) = point.textBeforeRunUp(from: first, by: 0)
+        let (wanted, missing) = point.textBeforeRunUp(from: first)
+        // What is not looked at is always the same, whoever restarts here.
         for range in missing { (room + range.lowerBound).update(repeating: 0, count: range.count) }
         history.filled(end - first)
-        try fill(wanted, started, plain)
-        try walk.take(point, history.text)
-        begun = missing.isEmpty ? nil : (point, first, 0)
-        // A proof begins anew only where it came from the point before.
-        try former?.cross(point, history.text)
-        isBesideFormer = former != nil
-    }
-
-    /// Takes text before the place reached.
-    private func fill(_ ranges: [Range<Int>], _ now: RebuiltFrame, _ plain: Plain) throws {
-        for range in ranges {
+        for range in wanted {
             for start in stride(from: range.lowerBound, to: range.upperBound, by: ZstdTables.blockMax) {
-                let count = min(ZstdTables.blockMax, range.upperBound - start)
-                let room = UnsafeMutableRawBufferPointer(start: history.room(at: start), count: count)
-                try plain((now.plainStart + start)..<(now.plainStart + start + count), room)
+                try take(start..<min(start + ZstdTables.blockMax, range.upperBound))
             }
         }
-    }
-
-    /// Takes what the block that comes next, or those after it in its phase, look at and those before it did not.
-    private func goOn(_ now: RebuiltFrame, _ walk: FrameWalk, _ plain: Plain) throws {
-        guard let (point, first, done) = begun else { return }
-        if walk.model.startsJob(at: now.position) {
-            begun = nil
-            return
-        }
-        let phase = FarText.phase(at: now.position - point.mark.plain)
-        guard phase > done else { return }
-        // The last phase begins before the history is full.
-        guard first >= history.start else { throw ZstdError.planDamaged }
-        let (wanted, others) = point.textBeforeRunUp(from: first, by: phase)
-        try fill(wanted.common(with: missing), now, plain)
-        missing = others
-        try walk.take(point, history.text, in: (done + 1)...phase)
-        begun = phase + 1 < FarText.phaseStarts.count ? (point, first, phase) : nil
-    }
-
-    /// Goes on behind the restart point `number`, at which the frame is, without beginning anew.
-    /// - Returns: Whether the text that this takes is there.
-    private func cross(
-        _ now: RebuiltFrame, _ content: ZstdPlan.Frame, _ number: Int, _ walk: FrameWalk, _ plain: Plain
-    ) throws -> Bool {
-        let point = content.points.restarts[number]
-        let end = point.mark.plain
-        let first = max(end - max(point.runUp, walk.model.reach(at: end)), 0)
-        let (wanted, others) = point.textBeforeRunUp(from: first, by: 0)
-        if let start = wanted.first?.lowerBound, start < history.start { return false }
-        try fill(wanted.common(with: missing), now, plain)
-        // It is not looked at, but who proved this had zeros there.
-        for range in others {
-            let start = max(range.lowerBound, history.start)
-            if start < range.upperBound {
-                history.room(at: start).update(repeating: 0, count: range.upperBound - start)
-            }
-        }
-        try walk.cross(point, history.text)
-        begun = nil
-        return true
+        try walk.take(point, history.text)
     }
 
     /// Lets the search go on to a wire point behind. Nothing of the blocks before it is made.
@@ -254,7 +175,11 @@ package final class ZstdRebuildStream {
     private func take(
         _ now: inout RebuiltFrame, _ walk: FrameWalk, _ plain: Plain
     ) throws -> (isLast: Bool, exception: BlockException?) {
-        try goOn(now, walk, plain)
+        if walk.model.startsJob(at: now.position) {
+            // Such a block learns the text before.
+            let first = max(now.position - walk.model.reach(at: now.position), 0)
+            guard history.start <= first else { throw ZstdError.planDamaged }
+        }
         let left = now.plainCount - now.position
         var (count, isLast) = walk.usual(at: now.position, left: left)
         var exception: BlockException?
@@ -286,42 +211,24 @@ package final class ZstdRebuildStream {
         return UnsafeRawBufferPointer(rebasing: kept[..<bytes.count])
     }
 
-    /// Whether the frame has come to a place at which it is to begin anew; passes over other restart points.
-    private func beginsAnew(_ now: inout RebuiltFrame, _ walk: FrameWalk, _ plain: Plain) throws -> Bool {
+    /// Passes over restart points that the frame has come to.
+    /// - Returns: Whether it is to begin anew at one.
+    private func beginsAnew(_ now: inout RebuiltFrame, _ walk: FrameWalk) throws -> Bool {
         guard now.compressedCount != nil, !now.isDone, case .frame(let content) = rebuilder.elements[element].content
         else { return false }
         let points = content.points.restarts
-        if let number = crossed {
-            // More is wanted than the block that could be made so.
-            crossed = nil
-            point = number
-            skipLeft += now.made - points[number].mark.compressed
-            return true
-        }
         while now.restart < points.count, points[now.restart].mark.plain <= now.position {
             let point = points[now.restart]
             guard now.position == point.mark.plain, now.made == point.mark.compressed else {
                 throw ZstdError.planDamaged
             }
-            guard point.far != nil else {
-                now.restart += 1
-                continue
+            if point.far != nil {
+                self.point = now.restart
+                return true
             }
-            let segment = rebuilder.segment(element, point: now.restart)
-            switch purpose {
-            case .proof:
-                if segment?.isCrossed == true { swap(&self.walk, &former) } else { former = nil }
-            case .bytes(let end):
-                if let segment, rebuilder.crosses(into: segment, through: end),
-                    try cross(now, content, now.restart, walk, plain)
-                {
-                    crossed = now.restart
-                    now.restart += 1
-                    return false
-                }
-            }
-            self.point = now.restart
-            return true
+            // Hints say all to everybody, wherever he began.
+            if point.hasHints { try walk.take(point, history.text) }
+            now.restart += 1
         }
         return false
     }
@@ -330,9 +237,8 @@ package final class ZstdRebuildStream {
         guard var now = frame, let walk else { throw ZstdError.planDamaged }
         frame = nil  // so that it is not copied while it is changed
         let total = now.plainCount
-        if try beginsAnew(&now, walk, plain) { return lend([]) }
+        if try beginsAnew(&now, walk) { return lend([]) }
         if now.isDone {
-            crossed = nil
             let checksum = now.checksum.map { rebuilder.bytes[$0] } ?? now.hash.bytes[...]
             guard now.position == total, now.next == nil else { throw ZstdError.planDamaged }
             let made = now.made + checksum.count
@@ -348,10 +254,6 @@ package final class ZstdRebuildStream {
         let settling = now.wires.settling(at: start)
         let (isLast, exception) = try take(&now, walk, plain)
         try walk.make(history.text, start, now.position, isLast: isLast, exception)
-        if isBesideFormer, let former {
-            isBesideFormer = false
-            guard walk.agrees(with: former, history.text, start, now.position) else { throw ZstdError.planDamaged }
-        }
         now.made += walk.bytes.count
         now.isDone = isLast
         if let count = now.compressedCount, now.made > count { throw ZstdError.planDamaged }

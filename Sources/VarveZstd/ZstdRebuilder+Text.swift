@@ -9,59 +9,28 @@ extension ZstdRebuilder {
         var ranges: [Range<Int>] = []
         for segment in segments[first...] {
             guard segment.compressed.lowerBound < range.upperBound else { break }
-            if ranges.isEmpty {
-                ranges += runUp(of: segment) + textBefore(segment, in: 0)
-            } else if segment.beginsAnew {
-                // Who goes on from the one before has the text of the run-up.
-                if !crosses(into: segment, through: range.upperBound) { ranges += runUp(of: segment) }
-                ranges += textBefore(segment, in: 0)
-            }
+            if ranges.isEmpty || beginsAnew(segment) { ranges += runUp(of: segment) + textBefore(segment) }
             let end = plainEnd(of: range.upperBound, in: segment)
-            var start = segment.plain.lowerBound
-            for (phase, place) in FarText.phaseStarts.enumerated().dropFirst() {
-                let next = segment.plain.lowerBound + place
-                guard next < min(end, plain(of: range.upperBound, in: segment) + Self.inexact) else { break }
-                let more = textBefore(segment, in: phase)
-                if more.isEmpty { continue }
-                ranges.append(start..<next)
-                ranges += more
-                start = next
-            }
-            if end > start { ranges.append(start..<end) }
+            if end > segment.plain.lowerBound { ranges.append(segment.plain.lowerBound..<end) }
         }
         return ranges
     }
 
-    /// Plain bytes that a place is inexact of which only that in the compressed bytes is known, about.
-    private static var inexact: Int { ZstdTables.blockMax / 2 }
+    private func beginsAnew(_ segment: Segment) -> Bool { point(of: segment)?.0.far != nil }
 
     /// The text of the run-up that leads to a segment.
     private func runUp(of segment: Segment) -> [Range<Int>] {
         segment.runUp > 0 ? [(segment.plain.lowerBound - segment.runUp)..<segment.plain.lowerBound] : []
     }
 
-    /// The text before a segment and its run-up that whoever begins there asks for when he comes to a phase.
-    private func textBefore(_ segment: Segment, in phase: Int) -> [Range<Int>] {
+    /// The text before a segment and its run-up that whoever begins there asks for.
+    private func textBefore(_ segment: Segment) -> [Range<Int>] {
         guard let (point, set) = point(of: segment) else { return [] }
-        let start = elements[segment.element].plainStart + point.mark.plain
+        let frame = elements[segment.element].plainStart
         let window = parameters[set].windowBytes
         // Without a run-up a job begins.
-        let reach = min(point.runUp > 0 ? window : ReferenceModel.jobReach(window), point.mark.plain)
-        guard point.runUp < reach else { return [] }
-        let frame = start - point.mark.plain
-        let first = point.mark.plain - reach
-        var wanted = point.textBeforeRunUp(from: first, by: phase).wanted
-        if phase > 0 { wanted = wanted.common(with: point.textBeforeRunUp(from: first, by: phase - 1).missing) }
-        return wanted.map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
-    }
-
-    /// Whether who comes to a segment from the one before and wants the file's bytes before `end` has all of them, about, with
-    /// the segment's first block, and need not begin anew there.
-    func crosses(into segment: Segment, through end: Int) -> Bool {
-        guard segment.isCrossed, end < segment.compressed.upperBound, let (_, set) = point(of: segment) else {
-            return false
-        }
-        return plain(of: end, in: segment) - segment.plain.lowerBound <= parameters[set].blockBytes / 8 * 7
+        let first = point.textStart(reach: point.runUp > 0 ? window : ReferenceModel.jobReach(window))
+        return point.textBeforeRunUp(from: first).wanted.map { ($0.lowerBound + frame)..<($0.upperBound + frame) }
     }
 
     /// About where in the plain bytes the block ends that makes the file's byte before `compressed`.

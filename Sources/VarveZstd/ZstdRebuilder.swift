@@ -14,10 +14,6 @@ package struct ZstdRebuilder: Sendable {
         package let plain: Range<Int>
         /// Plain bytes over which a search runs before it can be made.
         package let runUp: Int
-        /// Whether who makes the one before, too, begins anew here.
-        let beginsAnew: Bool
-        /// Whether it was proven that who makes the one before can make the first block of it, too, without that.
-        let isCrossed: Bool
         let element: Int
         /// Which of its frame's restart points it begins at; nil for the frame's beginning.
         let point: Int?
@@ -36,13 +32,8 @@ package struct ZstdRebuilder: Sendable {
     let elements: [ZstdPlan.Element]
     let parameters: [ZstdParameters]
 
-    /// Work on the way to a restart point from which on it is worth something to go on there without a run-up. Part of the
-    /// format: points are proven to be crossed so behind stretches of so much work.
-    private static let crossedWork = 5 << 20
-
-    /// - Parameter crossedWork: Another number for the format's, for tests.
     /// - Throws: ``ZstdError`` `plan-damaged`, or `plan-version` if a newer program wrote it.
-    package init(plan bytes: [UInt8], crossedWork: Int = Self.crossedWork) throws(ZstdError) {
+    package init(plan bytes: [UInt8]) throws(ZstdError) {
         let plan = try ZstdPlan(decoding: bytes)
         self.bytes = bytes
         compressedCount = plan.compressedCount
@@ -66,22 +57,11 @@ package struct ZstdRebuilder: Sendable {
                             + end.compressed),
                         plain: (element.plainStart + place.plain)..<(element.plainStart + end.plain),
                         runUp: point?.runUp ?? 0,
-                        beginsAnew: point?.far != nil,
-                        isCrossed: plan.crosses && point?.far != nil
-                            && Self.isCrossed(from: segments.last, runUp: point?.runUp ?? 0, crossedWork),
                         element: index,
                         point: number == 0 ? nil : number - 1))
             }
         }
         self.segments = segments
-    }
-
-    /// Whether a point is crossed that has a segment before it.
-    private static func isCrossed(from last: Segment?, runUp: Int, _ work: Int) -> Bool {
-        // Who made all of the run-up has there what the encoder had.
-        guard let last, last.plain.count >= runUp else { return false }
-        return PointPlacement.work(last.plain.count, compressed: last.compressed.count, runUp: last.runUp)
-            >= Double(work)
     }
 
     /// Memory that the plan itself takes, in bytes, about: its points are a few times as large as they are written.
@@ -109,14 +89,6 @@ package struct ZstdRebuilder: Sendable {
         return low < segments.count ? low : nil
     }
 
-    /// The segment that begins at that restart point of an element.
-    func segment(_ element: Int, point number: Int) -> Segment? {
-        guard case .frame(let frame) = elements[element].content else { return nil }
-        let start = elements[element].compressedStart + frame.points.restarts[number].mark.compressed
-        let found = segmentIndex(at: start).map { segments[$0] }
-        return found?.element == element && found?.point == number ? found : nil
-    }
-
     func point(of segment: Segment) -> (RestartPoint, parameters: Int)? {
         guard let number = segment.point, case .frame(let frame) = elements[segment.element].content else { return nil }
         return (frame.points.restarts[number], frame.parameters)
@@ -124,16 +96,13 @@ package struct ZstdRebuilder: Sendable {
 
     /// The bytes from `start` to the end, in order. What lies before the segment that `start` is in is left out.
     ///
-    /// At restart points that say which text before them is looked at, each stream begins anew, but for those that end soon behind
-    /// one, see ``ZstdRebuildStream/Purpose``. So whoever makes the whole file proves all that others make of it.
-    package func stream(from start: Int, for purpose: ZstdRebuildStream.Purpose = .bytes(through: .max))
-        -> ZstdRebuildStream
-    {
+    /// Nothing depends on where a stream begins: at each restart point all know the same. So whoever makes the whole file proves all
+    /// that others make of it.
+    package func stream(from start: Int) -> ZstdRebuildStream {
         guard let segment = segment(at: start) else {
-            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0, for: purpose)
+            return ZstdRebuildStream(self, element: elements.count, point: nil, skipping: 0)
         }
         return ZstdRebuildStream(
-            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound,
-            for: purpose)
+            self, element: segment.element, point: segment.point, skipping: start - segment.compressed.lowerBound)
     }
 }

@@ -12,6 +12,11 @@ enum Fixtures {
         return all.filter { $0.hasSuffix(".zst") }.sorted()
     }()
 
+    /// Plans as versions 4 to 7 wrote them.
+    static let formerPlans = [
+        "klauspost-v1.17.11.plan4", "klauspost-v1.17.11.plan6", "klauspost-v1.17.11.plan7", "zstd1.5.4-3-stdin.plan7",
+    ]
+
     private static let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .appendingPathComponent("Fixtures").path
 
@@ -60,12 +65,9 @@ func decoded(_ file: [UInt8]) throws -> [UInt8] {
     return plain
 }
 
-/// The bytes from `start` on, made again: all of them, whatever `purpose` says. Short stretches are crossed, too.
-func rebuilt(
-    plan: [UInt8], plain: [UInt8], from start: Int = 0, for purpose: ZstdRebuildStream.Purpose? = nil
-) throws -> [UInt8] {
-    let stream = try ZstdRebuilder(plan: plan, crossedWork: 0)
-        .stream(from: start, for: purpose ?? (start == 0 ? .proof : .bytes(through: .max)))
+/// The bytes from `start` on, made again.
+func rebuilt(plan: [UInt8], plain: [UInt8], from start: Int = 0) throws -> [UInt8] {
+    let stream = try ZstdRebuilder(plan: plan).stream(from: start)
     var all: [UInt8] = []
     while let piece = try stream.next(plain: { range, room in
         guard range.upperBound <= plain.count else { throw ZstdError("asked-for-more") }
