@@ -171,7 +171,7 @@ final class PointFinder {
         }
         guard entries.count <= most else { return nil }
         point.memory = .entries(TableEntries(entries, of: other, at: place.position, place.history.text))
-        guard point.memory.byteCount <= budget else { return nil }
+        guard point.memory.entryBytes <= budget else { return nil }
         try next.take(point, place.history.text)
         // From here on all is as it will be for who restarts here.
         spare = walk

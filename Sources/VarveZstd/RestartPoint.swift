@@ -28,11 +28,10 @@ struct RestartPoint: Equatable {
         /// There is no run-up then, and no text before the point is looked at.
         case hints(SearchHints)
 
-        var byteCount: Int {
-            switch self {
-            case .entries(let entries): return entries.coded.count
-            case .hints(let hints): return hints.coded.count
-            }
+        /// Bytes that table entries take.
+        var entryBytes: Int {
+            if case .entries(let entries) = self { return entries.coded.count }
+            return 0
         }
     }
 
@@ -59,7 +58,7 @@ struct RestartPoint: Equatable {
             PlanBytes.put(&bytes, entries.coded)
         case .hints(let hints):
             bytes.append(2)
-            PlanBytes.put(&bytes, hints.coded)
+            PlanBytes.put(&bytes, Array(hints.coded))
         }
     }
 
@@ -80,7 +79,7 @@ struct RestartPoint: Equatable {
                 far = try FarText(&input, before: mark.plain - runUp, hasPhases: version > 6)
             case 2 where version > 7:
                 guard runUp == 0 else { throw .planDamaged }
-                memory = .hints(SearchHints(try input.block(), at: mark.plain))
+                memory = .hints(SearchHints(input.bytes, try input.range(of: input.number()), at: mark.plain))
                 return
             default: throw .planDamaged
             }

@@ -8,29 +8,40 @@
 /// otherwise only where the encoder's has to do with a place before the point; and where such a match is and how long it is says
 /// all that the text there would. It need not be there.
 struct SearchHints: Equatable {
-    /// As they are in the plan.
-    private(set) var coded: [UInt8] = []
+    /// The plan that they are a part of, or nothing else but them.
+    private var bytes: [UInt8] = []
+    private var range = 0..<0
     /// See ``SearchHint/end(from:)``.
     private var last: Int
 
+    /// None so far.
     /// - Parameter point: Where the search begins.
     init(at point: Int) { last = point }
 
-    /// - Parameter coded: As they are in the plan.
-    init(_ coded: [UInt8], at point: Int) {
-        self.coded = coded
+    /// Those of a plan.
+    init(_ plan: [UInt8], _ range: Range<Int>, at point: Int) {
+        bytes = plan
+        self.range = range
         last = point
     }
 
-    /// Appends the hint for a step at `place`, behind those of the hints before.
+    /// As they are in the plan.
+    var coded: ArraySlice<UInt8> { bytes[range] }
+
+    fileprivate var input: PlanInput { PlanInput(bytes: bytes, range: range) }
+
+    /// Appends the hint for a step at `place`, behind those of the hints before, to some that are no part of a plan.
     mutating func add(_ hint: SearchHint, at place: Int) {
-        PlanBytes.put(&coded, (place - last) << 3 | hint.outcome.rawValue)
+        PlanBytes.put(&bytes, (place - last) << 3 | hint.outcome.rawValue)
         last = hint.end(from: place)
         let back = min(hint.back, Self.backMax)
-        PlanBytes.put(&coded, (hint.length - SearchHint.lengthMin) << 2 | back)
-        if back == Self.backMax { PlanBytes.put(&coded, hint.back - back) }
-        if !hint.outcome.isRepeated { PlanBytes.put(&coded, hint.distance) }
+        PlanBytes.put(&bytes, (hint.length - SearchHint.lengthMin) << 2 | back)
+        if back == Self.backMax { PlanBytes.put(&bytes, hint.back - back) }
+        if !hint.outcome.isRepeated { PlanBytes.put(&bytes, hint.distance) }
+        range = 0..<bytes.count
     }
+
+    static func == (one: Self, other: Self) -> Bool { one.coded == other.coded }
 
     fileprivate static let backMax = 3
 }
@@ -93,7 +104,7 @@ final class HintReader {
 
     /// - Parameter point: Where the search begins.
     init(_ hints: SearchHints, at point: Int) {
-        input = PlanInput(bytes: hints.coded, range: 0..<hints.coded.count)
+        input = hints.input
         last = point
         self.point = point
         state = .allocate(capacity: 1)

@@ -210,7 +210,12 @@ struct ZstdPlan {
 
     /// The checksum of the rest; from version 3 on of the version, too.
     private static func check(_ body: ArraySlice<UInt8>, _ version: UInt8) -> UInt32 {
-        version < 3 ? PlanBytes.crc32(body) : PlanBytes.crc32(body, after: [version])
+        if version < 3 { return PlanBytes.crc32(body) }
+        if version < 8 { return PlanBytes.crc32(body, after: [version]) }
+        var hash = XXHash()
+        [version].withUnsafeBufferPointer { hash.take($0) }
+        body.withUnsafeBufferPointer { hash.take($0) }
+        return hash.bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
     }
 
     /// Puts magic number, version and checksum before the rest.

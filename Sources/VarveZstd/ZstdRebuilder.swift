@@ -64,8 +64,12 @@ package struct ZstdRebuilder: Sendable {
         self.segments = segments
     }
 
-    /// Memory that the plan itself takes, in bytes, about: its points are a few times as large as they are written.
-    package var memoryBytes: Int { 4 * bytes.count + 256 * segments.count }
+    /// Memory that the plan itself takes, in bytes, about: nearly all of it is parts of the plan, which are not copied, but for the
+    /// table entries that former plans have.
+    package var memoryBytes: Int {
+        let entries = segments.reduce(0) { $0 + (point(of: $1)?.0.memory.entryBytes ?? 0) }
+        return bytes.count + entries + 1024 * segments.count
+    }
 
     /// Memory that a stream takes, in bytes, about.
     package var streamBytes: Int {

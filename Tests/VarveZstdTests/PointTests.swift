@@ -138,7 +138,7 @@ struct PointTests {
         let plain = try decoded(file)
         for isChanged in [false, true] {
             let changed = try withRestarts(plan) { point in
-                #expect(!point.hasHints && point.memory.byteCount > 1)
+                #expect(!point.hasHints && point.memory.entryBytes > 1)
                 if isChanged { point.memory = .entries(TableEntries(NeededEntries(), kinds: 1)) }
             }
             let start = try #require(points(plan).restarts.last).mark.compressed

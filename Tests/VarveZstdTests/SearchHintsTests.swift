@@ -113,8 +113,9 @@ struct SearchHintsTests {
                 }
                 var hints = SearchHints(at: point.mark.plain)
                 hints.add(hint, at: point.mark.plain)
-                if change == 6 { hints = SearchHints(Array(hints.coded.dropLast()), at: point.mark.plain) }
-                if change == 7 { hints = SearchHints([7] + hints.coded.dropFirst(), at: point.mark.plain) }
+                let coded = Array(hints.coded)
+                if change == 6 { hints = SearchHints(coded, 0..<(coded.count - 1), at: point.mark.plain) }
+                if change == 7 { hints = SearchHints([7] + coded.dropFirst(), 0..<coded.count, at: point.mark.plain) }
                 point.memory = .hints(hints)
             }
             let start = try #require(points.points(plan).restarts.first).mark.compressed
@@ -184,7 +185,8 @@ struct SearchHintsTests {
         }
         var point = RestartPoint()
         point.mark.plain = 1000
-        point.memory = .hints(SearchHints(hints.coded, at: 1000))
+        let plan = [9] + Array(hints.coded) + [9]
+        point.memory = .hints(SearchHints(plan, 1..<(plan.count - 1), at: 1000))
         let read = self.hints(point)
         #expect(read.map(\.place) == all.map(\.0))
         #expect(read.map(\.hint) == all.map(\.1))
