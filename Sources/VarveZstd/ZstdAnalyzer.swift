@@ -3,7 +3,7 @@
 
 /// Makes a reconstruction plan out of a zstd file, handing out its plain bytes on the way.
 ///
-/// Memory is bounded: three windows of text, two if they are large, and some megabytes.
+/// Memory is bounded: three windows of text, two if they are large, and up to some ten megabytes.
 package struct ZstdAnalyzer {
     /// What came of it.
     package enum Result {
@@ -49,10 +49,18 @@ package struct ZstdAnalyzer {
         do {
             guard let header = try firstHeader() else { throw ZstdError("no-frame") }
             let candidates = ZstdParameters.candidates(header)
-            if let likely = try candidates.first(where: { try glimpse($0) }),
-                let result = try analyze(trying: likely, sink: sink)
-            {
-                return result
+            if let likely = try candidates.first(where: { try glimpse($0) }) {
+                let trial = try analyze(trying: likely, sink: sink)
+                if let result = trial.result { return result }
+                let kin = trial.end >= likely.kinBytes ? likely.kin(among: candidates) : []
+                for other in kin {
+                    if let result = try analyze(trying: other, sink: sink).result { return result }
+                }
+                if !kin.isEmpty,
+                    let found = try Self.identify(source, kin + [likely], prefix: likely.tellingBytes)
+                {
+                    return try analyze(with: found.parameters, sink: sink)
+                }
             }
             guard let found = try Self.identify(source, candidates) else { return .unsupported(reason: "unknown") }
             return try analyze(with: found.parameters, sink: sink)
@@ -70,25 +78,27 @@ package struct ZstdAnalyzer {
     }
 
     /// The main pass with a likely encoder.
-    /// - Returns: nil if the first bytes show that it may be another one; `sink` had nothing then.
+    /// - Returns: No result if the first bytes show that it may be another one; `sink` had nothing then. And the plain bytes seen.
     private func analyze(
         trying parameters: ZstdParameters, sink: (UnsafeRawBufferPointer) throws -> Void
-    ) throws -> Result? {
+    ) throws -> (result: Result?, end: Int) {
         let pass = ZstdPass(source: source, parameters: parameters)
         pass.isWhole = true
         pass.costMax = Self.costUsual
         var held: [UInt8] = []
+        var end = 0
         try pass.run(plainMax: .max) { piece in
             guard pass.costMax < .max else { return try sink(piece) }
             held.append(contentsOf: piece)
-            guard held.count >= Self.prefixBytes, pass.cost <= Self.costUsual else { return }
+            end = held.count
+            guard end >= parameters.tellingBytes, pass.cost <= Self.costUsual else { return }
             pass.costMax = .max
             try held.withUnsafeBytes(sink)
             held = []
         }
-        guard pass.cost <= pass.costMax else { return nil }
+        guard pass.cost <= pass.costMax else { return (nil, end) }
         if !held.isEmpty { try held.withUnsafeBytes(sink) }
-        return result(of: pass)
+        return (result(of: pass), end)
     }
 
     private func result(of pass: ZstdPass) -> Result {

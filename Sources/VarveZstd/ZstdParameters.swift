@@ -171,6 +171,30 @@ struct ZstdParameters: Hashable {
         return false
     }
 
+    /// Plain bytes that tell it from all others, about: libzstd's jobs and buffers show late.
+    var tellingBytes: Int {
+        jobBytes > 0 ? min(jobBytes + 2 * ZstdTables.blockMax, Self.tellingMax) : ZstdAnalyzer.prefixBytes
+    }
+
+    static let tellingMax = 10 << 20
+
+    /// Who wrote so many plain bytes as it does is of its kin.
+    var kinBytes: Int { min(windowBytes + ZstdTables.blockMax, ZstdAnalyzer.prefixBytes) }
+
+    /// Those of the candidates whose first bytes, a window of them, are the same, those of streaming calls first.
+    func kin(among candidates: [ZstdParameters]) -> [ZstdParameters] {
+        guard case .reference(let strategy, let settings) = encoder else { return [] }
+        var (streams, others): ([ZstdParameters], [ZstdParameters]) = ([], [])
+        for candidate in candidates where candidate != self {
+            guard case .reference(strategy, var other) = candidate.encoder else { continue }
+            let isStream = other.isStream
+            (other.jobLog, other.isStream) = (settings.jobLog, settings.isStream)
+            guard other == settings else { continue }
+            if isStream { streams.append(candidate) } else { others.append(candidate) }
+        }
+        return streams + others
+    }
+
     /// Everything that is tried on a frame with that header, likely ones first.
     static func candidates(_ header: FrameHeader) -> [ZstdParameters] {
         var all: [ZstdParameters] = []

@@ -31,14 +31,16 @@ final class ZstdPass {
     private var plainBytes = 0
     private var exceptions: [UInt8] = []
     private var usualBlocks = 0
+    /// Plain bytes of the frame before it cost much.
+    private var cheapBytes = 0
     private var exceptionBytes = 0
     private var points = PointFinder(spacing: nil)
 
     /// Frames that are looked at again with all models, because the last ones did not fit.
     static let secondLooksMax = 12
     private static let setsMax = 16
-    /// Plain bytes looked at then: libzstd's jobs and buffers show late.
-    private static let secondLookBytes = 10 << 20
+    /// Bytes of exceptions from which on a frame costs much.
+    private static let costMuch = 64
 
     init(source: @escaping ZstdSource, parameters: ZstdParameters?) {
         self.source = source
@@ -149,6 +151,7 @@ final class ZstdPass {
         walk?.begin(header)
         exceptions = []
         usualBlocks = 0
+        cheapBytes = 0
         points.begin(spacing: spacing)
         var hash = XXHash()
         var isLast = false
@@ -160,6 +163,7 @@ final class ZstdPass {
                         exceptions: exceptions.count, usualBlocks: usualBlocks), with: walk)
             }
             let position = history.end
+            if exceptions.count <= Self.costMuch { cheapBytes = position }
             isLast = try block(header, sink)
             if history.end <= ZstdPlan.checksumMax {
                 hash.take(UnsafeBufferPointer(start: history.text + position, count: history.end - position))
@@ -195,7 +199,7 @@ final class ZstdPass {
         _ record: ZstdPlan.Record, _ header: FrameHeader, _ start: Int
     ) throws -> ZstdPlan.Record {
         let cost = record.exceptions.count
-        guard isWhole, secondLooks < Self.secondLooksMax, cost > 64, cost > record.compressedCount / 50
+        guard isWhole, secondLooks < Self.secondLooksMax, cost > Self.costMuch, cost > record.compressedCount / 50
         else {
             return record
         }
@@ -205,9 +209,11 @@ final class ZstdPass {
             let count = min(room.count, record.compressedCount - offset)
             return try source(start + offset, UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
         }
+        var candidates = ZstdParameters.candidates(header).filter { $0 != sets[set] }
+        let kin = cheapBytes >= sets[set].kinBytes ? sets[set].kin(among: candidates) : []
+        if !kin.isEmpty { candidates = kin }
         guard
-            let found = try ZstdAnalyzer.identify(
-                rest, ZstdParameters.candidates(header).filter { $0 != sets[set] }, prefix: Self.secondLookBytes),
+            let found = try ZstdAnalyzer.identify(rest, candidates, prefix: ZstdParameters.tellingMax),
             sets.contains(found.parameters) || sets.count < Self.setsMax
         else { return record }
         let pass = ZstdPass(source: rest, parameters: found.parameters)

@@ -57,6 +57,30 @@ struct ZstdAnalyzerTests {
         }
     }
 
+    @Test("encoders that differ behind a window of text are told apart", arguments: ["-stream", ""])
+    func lateDifferences(kind: String) throws {
+        let header = try FrameHeader([0x28, 0xb5, 0x2f, 0xfd, 0, 0x70])
+        let candidates = ZstdParameters.candidates(header)
+        let name = kind.isEmpty ? "zstd-fast-19-14" : "zstd-dfast-21-17-stream"
+        let parameters = try #require(candidates.first { $0.name == name })
+        let jobs = try #require(candidates.first { $0.name.hasPrefix(name.dropLast(kind.count)) && $0.jobBytes > 0 })
+        #expect(jobs.kin(among: candidates).contains(parameters))
+        #expect(jobs.kin(among: candidates).first?.name.hasSuffix("-stream") == !kind.isEmpty)
+        let (_, plain) = repetitiveFile(kind.isEmpty ? 2_300_000 : 2_700_000, seed: 28)
+        let file = try modelFile(plain, parameters)
+        var text: [UInt8] = []
+        let result = try ZstdAnalyzer(source: source(file)).analyze { text.append(contentsOf: $0) }
+        guard case .plan(let plan, let summary) = result else {
+            Issue.record("\(result)")
+            return
+        }
+        // One encoder, and no exceptions, from the beginning on.
+        #expect(summary.encoder == name)
+        #expect(summary.exceptions == 0)
+        #expect(isEqual(text, plain))
+        #expect(try isEqual(rebuilt(plan: plan, plain: plain), file))
+    }
+
     /// One of each model, as candidates are.
     static let models = [
         ZstdParameters(.klauspost(level: 1, era: 3, windowLog: 17)),
