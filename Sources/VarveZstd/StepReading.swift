@@ -20,8 +20,8 @@ protocol StepReading {
     func came(to hint: @autoclosure () -> SearchHint, at: Int, lowest: Int)
 }
 
-/// Nobody wants to know, and the search knows all.
-struct Unrecorded: StepReading {
+/// A search that knows all is told nothing.
+extension StepReading {
     @inline(__always)
     var start: Int { 0 }
     @inline(__always)
@@ -32,6 +32,10 @@ struct Unrecorded: StepReading {
     func take() -> SearchHint { SearchHint() }
     @inline(__always)
     func refuse() {}
+}
+
+/// Nobody wants to know, and the search knows all.
+struct Unrecorded: StepReading {
     @inline(__always)
     func came(to hint: @autoclosure () -> SearchHint, at: Int, lowest: Int) {}
 }
@@ -45,17 +49,6 @@ struct Recorded: StepReading {
         self.recorder = recorder
         newest = recorder.newest
     }
-
-    @inline(__always)
-    var start: Int { 0 }
-    @inline(__always)
-    func isHinted(_ at: Int) -> Bool { false }
-    @inline(__always)
-    func isFormerHinted(_ at: Int) -> Bool { false }
-    @inline(__always)
-    func take() -> SearchHint { SearchHint() }
-    @inline(__always)
-    func refuse() {}
 
     @inline(__always)
     func came(to hint: @autoclosure () -> SearchHint, at: Int, lowest: Int) {
