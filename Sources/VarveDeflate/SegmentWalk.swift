@@ -163,7 +163,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             context = codeElement(&coder, &tape, elements[index], context, plainOrigin, sink: nil, limit: 0)
             if unrepresentable || isTooDear(coder.size &+ tape.coder.size, tape.corrections) { break }
             if index + 1 < elements.endIndex, case .block(let next) = elements[index + 1],
-                endsSegment(before: next.plainCount, &before)
+                endsSegment(before: next, compressed: Self.compressedCount(elements, before: next), &before)
             {
                 elementCount = index + 1 - elements.startIndex
                 break
@@ -176,16 +176,28 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         return (coder.finish(), empty ? [] : tape.coder.finish())
     }
 
+    /// Bytes from the first block to another.
+    private static func compressedCount(_ elements: ArraySlice<StreamElement>, before block: DeflateBlock) -> Int {
+        for element in elements {
+            if case .block(let first) = element { return (block.bitStart - first.bitStart) >> 3 }
+        }
+        return 0
+    }
+
     /// Whether the segment has enough work, or would have too much with the next block, should that be as laborious as the
     /// last one.
     /// - Parameters:
-    ///   - count: Plain bytes of the next block; a segment does not end before one without any.
+    ///   - next: The next block; a segment does not end before one without plain bytes.
+    ///   - compressed: Bytes of the segment before it.
     ///   - before: What there was before the last block; set to what there is.
-    private func endsSegment(before count: Int, _ before: inout (plain: Int, work: Int)) -> Bool {
+    private func endsSegment(
+        before next: DeflateBlock, compressed: Int, _ before: inout (plain: Int, work: Int)
+    ) -> Bool {
+        let count = next.plainCount
         // What stands before a flush marker counts behind it.
         if effort.segmentWork == .max || count == 0 { return false }
         let length = at - geometry.start
-        let now = (plain: length, work: Effort.work(plain: length, steps: steps))
+        let now = (plain: length, work: Effort.work(plain: length, compressed: compressed, steps: steps))
         defer { before = now }
         if now.plain == before.plain { return false }
         if now.work >= effort.segmentWork { return true }
