@@ -3,9 +3,10 @@
 
 /// Another model in mid-stream.
 extension AnalysisPass {
-    /// Whether a description is longer than that of an encoder that is known.
-    func isDear(_ count: Int, _ compressed: Int) -> Bool {
-        walk.unrepresentable || walk.gaveUp != nil || count > 256 + compressed / 250
+    /// Whether a description is longer than that of an encoder that is known: places where input ended take some bytes each.
+    func isDear(_ count: Int, _ compressed: Int, before end: Int) -> Bool {
+        let ends = endings.reduce(0) { $0 + ($1 > segment.plainStart && $1 <= end ? 1 : 0) }
+        return walk.unrepresentable || walk.gaveUp != nil || count - 4 * ends > 256 + compressed / 250
     }
 
     /// Whether it is time to look for another model: seldom where that was in vain.
@@ -37,7 +38,7 @@ extension AnalysisPass {
         return true
     }
 
-    /// Asks the models that did as well in a short look how they do in the segment in progress, where the one so far fails.
+    /// Asks the models that did as well in a short look, or were not asked there, how they do in the segment in progress, where the one so far fails.
     /// - Parameter bytes: What it costs with the one so far.
     /// - Returns: Whether one of them does better; the segment then begins with it.
     mutating func askAlternatives(_ cut: Cut, better bytes: Int) -> Bool {
@@ -48,7 +49,8 @@ extension AnalysisPass {
             let found = described(by: rival, cut, most: least)
             if found.bytes > least { continue }
             if found.departures == 0 { perfect.append(rival) }
-            if found.bytes < least {
+            // Some bytes less do not say that one that is wrong too is the right one.
+            if found.bytes < least && (found.departures == 0 || found.bytes + StreamPrefix.tie < bytes) {
                 least = found.bytes
                 best = (least, rival)
             }

@@ -14,7 +14,7 @@ struct AnalysisPass {
     var walk: any SegmentCoding
     /// What the segment in progress follows.
     var parameters: StreamParameters
-    /// What did as well as `parameters` in a short look, to be asked where that one first fails.
+    /// What did as well as `parameters` in a short look, or was not asked there: to be asked where that one first fails.
     var alternatives: [StreamParameters]
     var plan = DeflatePlan()
     private var payloads: [UInt8] = []
@@ -191,7 +191,7 @@ struct AnalysisPass {
             found = better
         }
         // The choice is made by all that is there.
-        if isDear(found.byteCount, found.cut.bit >> 3 - segmentBit >> 3),
+        if isDear(found.byteCount, found.cut.bit >> 3 - segmentBit >> 3, before: found.cut.plain),
             chooseModel(wanted, wanted.bit >> 3 - segmentBit >> 3)
         {
             guard let better = ended(at: wanted, isLast: isLast) else { return }

@@ -211,15 +211,17 @@ extension StreamPrefix {
         if isStateless { result.insert(statelessFamily(), at: isPieced ? 1 : 0) }
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
-        for family in familiesByCodes().reversed() { result.insert(family, at: isRegular ? result.count : 0) }
+        let evidence = TreeEvidence.of(
+            elements, tokens: UnsafePointer(tokens.base), kinds: [.libdeflate, .libdeflateOld, .igzip])
+        for family in familiesByCodes(evidence).reversed() { result.insert(family, at: isRegular ? result.count : 0) }
         let ruled = ruledBlocks
         if mayBeMiniz(ruled) {
             var family = [6, 9, 1, 4, 5, 3, 2, 7, 8, 10].map {
                 set(.miniz(.init(level: $0)), .model, .libdeflate)
             }
             family.append(set(.miniz(.init(level: 1, piecesGoOn: true)), .model, .libdeflate))
-            // A single block could be anybody's.
-            result.insert(family, at: ruled.isEmpty ? result.count : 0)
+            // A single block could be anybody's, but for its codes.
+            result.insert(family, at: ruled.isEmpty || !evidence.fits(.libdeflate) ? result.count : 0)
         }
         if looksSevenZip(ruled) {
             let trees: [TreeKind] = [.libdeflate, .zlib, .go]
@@ -291,12 +293,10 @@ extension StreamPrefix {
     }
 
     /// Models of encoders that are only tried where the stream's codes look like theirs.
-    private func familiesByCodes() -> [[StreamParameters]] {
+    private func familiesByCodes(_ evidence: TreeEvidence) -> [[StreamParameters]] {
         func set(_ model: ModelChoice, _ tree: TreeKind) -> StreamParameters {
             StreamParameters(model: model, rule: .model, tree: tree)
         }
-        let evidence = TreeEvidence.of(
-            elements, tokens: UnsafePointer(tokens.base), kinds: [.libdeflate, .libdeflateOld, .igzip])
         var result: [[StreamParameters]] = []
         for tree in [TreeKind.libdeflate, .libdeflateOld] where evidence.fits(tree) && result.isEmpty {
             result.append([6, 1, 9, 5, 4, 3, 2, 7, 8].map { set(.libdeflate(.init(level: $0)), tree) })

@@ -3,10 +3,8 @@
 
 /// The search for the model that describes a stretch best.
 ///
-/// Models cost what encoders cost, so little is run: a short look at each candidate of the likeliest family, given up at the
-/// first token that is wrong as soon as another candidate had none wrong. Candidates that are as good as the best one after
-/// the short look are not compared at length: the analysis goes on with one of them, and asks the others where that one
-/// first fails (``AnalysisPass``).
+/// Models cost what encoders cost, so little is run (``ShortLooks``). Where that leaves nothing to be said, the analysis goes on
+/// with what was found, and asks the others where it first fails (``AnalysisPass``).
 extension StreamPrefix {
     /// What to describe a stream by.
     struct Choice {
@@ -22,70 +20,43 @@ extension StreamPrefix {
         var jobSize = 0
     }
 
-    private typealias Trial = (cost: Cost, parameters: StreamParameters)
+    typealias Trial = (cost: Cost, parameters: StreamParameters)
 
-    /// More alternatives are not kept.
-    private static let alternativesMost = 6
     /// So many bytes more do not say that a model with no token wrong is the wrong one.
-    private static let tie = 24
+    static let tie = 24
 
     /// The parameters that describe the stretch best.
     /// - Parameters:
     ///   - rival: Other parameters to be compared with, and to be kept if nothing is better.
     ///   - keepsUnits: Whether the rival's input units are right.
     func best(against rival: StreamParameters? = nil, keepsUnits: Bool = false) -> Choice {
-        var trials: [Trial] = []
-        for family in families() where look(at: family, &trials) { break }
-        trials.sort { $0.cost.bytes < $1.cost.bytes }
-        if rival == nil, let first = trials.first, first.cost.isPerfect, first.cost.bytes <= compressed(glance) / 400 {
+        var looks = ShortLooks(at: self)
+        looks.look(at: families())
+        let trials = looks.trials.sorted { $0.cost.bytes < $1.cost.bytes }
+        if rival == nil, let first = trials.first, first.cost.isPerfect, looks.isCheap(first.cost) {
             let ties = trials.filter { $0.cost.isPerfect && $0.cost.bytes <= first.cost.bytes + Self.tie }
             if let unit = unit(for: first.parameters) {
-                let sets = ties.prefix(1 + Self.alternativesMost).map { $0.parameters.cutting(unit) }
+                let sets = (ties.map(\.parameters) + looks.untried).map { $0.cutting(unit) }
                 return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))
             }
         }
         return Choice(parameters: thorough(trials, rival, keepsUnits))
     }
 
-    /// A short look at every model of a family.
-    /// - Returns: Whether one of them had no token wrong.
-    private func look(at family: [StreamParameters], _ trials: inout [Trial]) -> Bool {
-        guard let first = family.first else { return false }
-        var shortest = trials.map(\.cost.bytes).min() ?? Cost.tooMuch
-        var fits = false
-        func take(_ parameters: StreamParameters) {
-            let most = fits ? shortest + Self.tie : shortest + shortest / 3 + 64
-            let found = cost(parameters, glance, most: most, departuresMost: fits ? 0 : .max)
-            if found.isPerfect { fits = true }
-            shortest = min(shortest, found.bytes)
-            trials.append((found, parameters))
-        }
-        take(first)
-        var others = Array(family.dropFirst())
-        if !fits && others.count > 2 {
-            // Not the likeliest one: all of them over a little text, to begin with those that do well there.
-            var least = Cost.tooMuch
-            var ranked: [(bytes: Int, index: Int)] = []
-            for (index, other) in others.enumerated() {
-                let found = cost(other, blink, most: 2 * least + 64)
-                least = min(least, found.bytes)
-                ranked.append((found.bytes, index))
-            }
-            ranked.sort { ($0.bytes, $0.index) < ($1.bytes, $1.index) }
-            others = ranked.map { others[$0.index] }
-        }
-        for other in others { take(other) }
-        return fits
-    }
-
-    /// Compressed bytes of some first elements.
-    private func compressed(_ sample: [StreamElement]) -> Int {
+    /// Compressed bytes of some first elements; of a block that was shortened its share.
+    func compressed(_ sample: [StreamElement]) -> Int {
+        guard case .block(let last)? = sample.last else { return compressedBytes }
         var first: Int?
+        var whole = last
         for element in elements {
             guard case .block(let block) = element else { continue }
-            first = first ?? block.bitStart
-            if case .block(let last)? = sample.last, block.bitStart > last.bitStart {
-                return (block.bitStart - (first ?? 0)) / 8
+            let start = first ?? block.bitStart
+            first = start
+            if block.bitStart == last.bitStart { whole = block }
+            if block.bitStart > last.bitStart {
+                let share = (block.bitStart - last.bitStart) * last.tokenCount / max(whole.tokenCount, 1)
+                let isShort = last.tokenCount < whole.tokenCount
+                return ((isShort ? last.bitStart + share : block.bitStart) - start) / 8
             }
         }
         return compressedBytes
@@ -120,9 +91,13 @@ extension StreamPrefix {
                 least = found.bytes
                 best = guess
             }
+            if found.isPerfect && found.bytes <= Self.leastBytes { break }
         }
         return best
     }
+
+    /// A description that says nothing but that all is as expected.
+    private static let leastBytes = 4
 
     /// The way to cut input that describes the long look best: where a job ends is no one place's matter.
     private func units(of guesses: [InputUnits], for parameters: StreamParameters) -> InputUnits? {
@@ -179,10 +154,13 @@ extension StreamPrefix {
         let sample = mostSteps > Self.stepsMax / 8 ? glance : self.sample
         var best = StreamParameters()
         var bestCost = Int.max
+        var bestFound: Cost?
         var units = unitGuesses()
         if let rival {
             best = rival
-            bestCost = cost(rival, sample).bytes
+            let found = cost(rival, sample)
+            bestCost = found.bytes
+            bestFound = found
             if keepsUnits { units = [rival.units] }
         }
         var perfect = 0
@@ -195,15 +173,16 @@ extension StreamPrefix {
             if found.bytes < bestCost {
                 bestCost = found.bytes
                 best = trial.parameters
+                bestFound = found
             }
             if found.isPerfect {
                 perfect += 1
                 if case .plain = trial.parameters.rule { perfect += 1 }
             }
         }
-        if perfect == 0 { best = handedOver(best, sample, &bestCost) }
-        // Not convincing: see what the generic predictor makes of it.
-        if bestCost > compressedBytes / 400 {
+        if perfect == 0, let bestFound { best = handedOver(best, bestFound, sample, &bestCost) }
+        // Not convincing, places where input ended aside: see what the generic predictor makes of it.
+        if bestCost - 4 * endings(in: sample) > compressedBytes / 400 {
             let generic = bestGeneric()
             let found = cost(generic, sample, most: bestCost).bytes
             if found < bestCost {
@@ -274,7 +253,7 @@ extension StreamPrefix {
         var parameters = StreamParameters()
         parameters.rule = plainRule()
         var best = parameters
-        var bestCost = Int.max
+        var bestCost = Cost.tooMuch
         for tree in TreeKind.exact {
             for hashBytes in [3, 4] {
                 for depth in [1, 4, 16, 128, 1024] {
@@ -282,8 +261,8 @@ extension StreamPrefix {
                     trial.tree = tree
                     trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))
                     if tree != .zlib && depth != 16 { continue }
-                    let found = cost(trial, glance).bytes
-                    if bestCost == Int.max || found * 100 < bestCost * 98 {
+                    let found = cost(trial, glance, most: bestCost).bytes
+                    if found < bestCost - bestCost / 50 {
                         bestCost = found
                         best = trial
                     }
@@ -306,6 +285,14 @@ extension StreamParameters {
         result.unitDictionary = units.dictionary
         result.jobSize = units.jobSize
         return result
+    }
+
+    /// Whether both are of one search, and differ in where blocks end: zlib's and GNU gzip's at a level.
+    func searchesLike(_ other: Self) -> Bool {
+        guard case .chain(var mine) = model, case .chain(let others) = other.model else { return false }
+        mine.gnu = others.gnu
+        mine.memLevel = others.memLevel
+        return mine == others
     }
 
     /// Whether input can be cut so: jobs are zlib's only, and where all positions are hashed it is all one where they begin.

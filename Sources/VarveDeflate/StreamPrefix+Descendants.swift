@@ -32,9 +32,13 @@ extension StreamPrefix {
     ]
 
     /// The same parameters with the pieces in which the text was handed over, for the encoder that shows them.
-    func handedOver(_ found: StreamParameters, _ sample: [StreamElement], _ best: inout Int) -> StreamParameters {
+    /// - Parameters:
+    ///   - usual: What the sample costs with them.
+    ///   - best: The same in bytes; set to what it costs with the pieces.
+    func handedOver(
+        _ found: StreamParameters, _ usual: Cost, _ sample: [StreamElement], _ best: inout Int
+    ) -> StreamParameters {
         guard case .zlibNG(var model) = found.model, model.chunk == 0 else { return found }
-        let usual = cost(found, sample, most: Int.max)
         // About as many as there are buffers of output to be filled say nothing of the input.
         if usual.departures * (80 << 10) < plain.end - start { return found }
         var result = found

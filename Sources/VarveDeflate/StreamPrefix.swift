@@ -75,11 +75,13 @@ struct StreamPrefix {
         sample = sampled(plainMost: DeflateAnalyzer.prefixBytes, compressedMin: 4 * Self.glanceCompressed)
     }
 
-    /// The first elements, up to the block with which there are enough plain and compressed bytes. Of a block that is far
-    /// longer than wanted only the tokens wanted are taken, as a block of fixed codes.
+    /// The first elements, up to the block with which there are enough plain and compressed bytes, or nearly enough where
+    /// input ended: what the encoder did there is another matter. Of a block that is far longer than wanted only the tokens
+    /// wanted are taken, as a block of fixed codes.
     private func sampled(plainMost: Int, compressedMin: Int) -> [StreamElement] {
         var result: [StreamElement] = []
         var firstBit: Int?
+        var ends = endings[...]
         for element in elements {
             guard case .block(let block) = element else {
                 result.append(element)
@@ -88,7 +90,9 @@ struct StreamPrefix {
             let bit = firstBit ?? block.bitStart
             firstBit = bit
             let before = block.plainStart - start
-            if before >= plainMost && block.bitStart - bit >= compressedMin * 8 { break }
+            while let ending = ends.first, ending < block.plainStart { ends = ends.dropFirst() }
+            let quarters = before > 0 && ends.first == block.plainStart ? 3 : 4
+            if before * 4 >= plainMost * quarters && block.bitStart - bit >= compressedMin * 2 * quarters { break }
             if before >= DeflateAnalyzer.prefixMost { break }
             if block.kind != .stored && block.plainCount > 2 * plainMost
                 && (block.tokenCount > compressedMin || block.plainCount > DeflateAnalyzer.prefixMost)
@@ -99,6 +103,13 @@ struct StreamPrefix {
             result.append(element)
         }
         return result
+    }
+
+    /// How often input ended in some first elements.
+    func endings(in sample: [StreamElement]) -> Int {
+        var end = start
+        for case .block(let block) in sample { end = block.plainStart + block.plainCount }
+        return endings.reduce(0) { $0 + ($1 <= end ? 1 : 0) }
     }
 
     /// The beginning of a block as one of its own.
