@@ -9,7 +9,7 @@ extension StreamPrefix {
     /// What to describe a stream by.
     struct Choice {
         var parameters = StreamParameters()
-        /// What described the short look as well: to be asked where `parameters` fails.
+        /// What described the short look as well, or was not asked there: to be asked where `parameters` fails.
         var alternatives: [StreamParameters] = []
     }
 
