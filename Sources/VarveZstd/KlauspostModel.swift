@@ -133,6 +133,9 @@ class KlauspostModel: MatchModel {
 
     // MARK: starting in the middle
 
+    /// Not in a frame that its header says is one block: its search tells nobody what it finds.
+    final func mayRestart(at position: Int) -> Bool { !isAlone }
+
     final func reach(at position: Int) -> Int { windowBytes }
 
     final func beginRunUp(at position: Int) { floor = position }

@@ -24,6 +24,9 @@ protocol MatchModel: AnyObject {
 
     // MARK: starting in the middle
 
+    /// Whether who begins at `position` searches as this one does. A file of another encoder may have blocks that lead a model
+    /// where none of its own would.
+    func mayRestart(at position: Int) -> Bool
     /// Text before the block at `position` that it and those after it may look at.
     func reach(at position: Int) -> Int
     /// Prepares for a walk that begins at `position` instead of the frame's start: no text before is looked at.

@@ -59,9 +59,12 @@ final class PointFinder {
         let position = place.position
         let startsJob = walk.model.startsJob(at: position)
         if startsJob { endStretch(isLast: true) }
-        let runUps = placement.runUps(
-            walk.parameters, walk.model, to: position, last: writer.lastRestart.plain,
-            stretch: place.compressed - writer.lastRestart.compressed)
+        var runUps: [Int] = []
+        if walk.model.mayRestart(at: position) {
+            runUps = placement.runUps(
+                walk.parameters, walk.model, to: position, last: writer.lastRestart.plain,
+                stretch: place.compressed - writer.lastRestart.compressed)
+        }
         for runUp in runUps {
             let point = point(place, walk, runUp)
             if startsJob {

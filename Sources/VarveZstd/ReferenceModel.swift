@@ -132,6 +132,9 @@ class ReferenceModel: MatchModel {
 
     // MARK: starting in the middle
 
+    /// Not if a block went over the place where a job would have begun: then it goes on with the text of the job before.
+    final func mayRestart(at position: Int) -> Bool { startsJob(at: position) || base == jobBase(of: position) }
+
     final func reach(at position: Int) -> Int { startsJob(at: position) ? Self.jobReach(windowBytes) : windowBytes }
 
     final func beginRunUp(at position: Int) {
