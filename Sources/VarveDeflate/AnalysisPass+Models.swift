@@ -55,11 +55,14 @@ extension AnalysisPass {
                 best = (least, rival)
             }
         }
-        alternatives = perfect.filter { $0 != best?.parameters }
+        alternatives = Array(perfect.filter { $0 != best?.parameters }.prefix(Self.alternativesMost))
         guard let best else { return false }
         follow(best.parameters)
         return true
     }
+
+    /// More are not asked again: a file could be made to have all of them asked at every segment.
+    private static let alternativesMost = 6
 
     /// What it costs to describe the segment in progress with a model.
     private func described(
