@@ -38,7 +38,8 @@ extension AnalysisPass {
         return true
     }
 
-    /// Asks the models that did as well in a short look, or were not asked there, how they do in the segment in progress, where the one so far fails.
+    /// Asks the models that did as well in a short look, or were not asked there, how they do in the segment in progress,
+    /// where the one so far fails.
     /// - Parameter bytes: What it costs with the one so far.
     /// - Returns: Whether one of them does better; the segment then begins with it.
     mutating func askAlternatives(_ cut: Cut, better bytes: Int) -> Bool {
@@ -80,6 +81,8 @@ extension AnalysisPass {
     private mutating func follow(_ found: StreamParameters) {
         parameters = found
         walk = found.model.makeWalk(found)
+        runUps = RunUpHabit(found.model)
+        isUntried = false
         if segment.age > 0 { place.start(&segment, parameters, runUps: 4) }
         if plan.segments.isEmpty { plan.parameters = [] }
         if let index = plan.parameters.firstIndex(of: found) {

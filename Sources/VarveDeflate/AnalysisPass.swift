@@ -21,12 +21,15 @@ struct AnalysisPass {
     /// The elements that the segment in progress has so far, and those that follow.
     var elements: [StreamElement] = []
     /// The end of the last of them.
-    private var end = 0
+    private(set) var end = 0
     /// Where the input is known to have ended.
     private var inputEndings = InputEndings()
     var endings: [Int] { inputEndings.places }
     var segment = DeflatePlan.Segment()
-    private var segmentBit = 0
+    var segmentBit = 0
+    /// Whether nobody has looked yet if the model is in step where the segment in progress begins.
+    var isUntried = false
+    var runUps: RunUpHabit
     /// Where it begins, for whatever model.
     var place = SegmentPlace()
     /// Where a job's beginning is looked for again.
@@ -46,6 +49,7 @@ struct AnalysisPass {
         alternatives = found.choice.alternatives
         plan.parameters = [parameters]
         walk = parameters.model.makeWalk(parameters)
+        runUps = RunUpHabit(parameters.model)
         // Where no model fitted the beginning, one will hardly fit later.
         switch parameters.model {
         case .generic, .optimal: nextChoice = 8
@@ -159,8 +163,7 @@ struct AnalysisPass {
     /// The segment in progress up to a cut.
     private struct Ended {
         var cut: Cut
-        /// The next segment's beginning.
-        var next: DeflatePlan.Segment
+        var next: Restart
         var description: (blocks: [UInt8], tokens: [UInt8])
         var byteCount: Int { description.blocks.count + description.tokens.count }
     }
@@ -168,7 +171,7 @@ struct AnalysisPass {
     /// Describes the segment in progress up to the cut, or to a place before it where the way there is too much work for
     /// one; nil if the model would not be in step behind the cut.
     private func ended(at wanted: Cut, isLast: Bool) -> Ended? {
-        guard let next = isLast ? DeflatePlan.Segment() : restart(at: wanted) else { return nil }
+        guard let next = isLast ? Restart() : restart(at: wanted) else { return nil }
         let description = describe(
             0..<wanted.index, segment, end: wanted.plain, segmentWork: parameters.model.segmentWork)
         guard walk.elementCount < wanted.index, case .block(let block) = elements[walk.elementCount] else {
@@ -186,6 +189,10 @@ struct AnalysisPass {
     /// where no model would be in step behind it.
     private mutating func endSegment(at wanted: Cut, isLast: Bool = false) throws {
         guard var found = ended(at: wanted, isLast: isLast) else { return }
+        if walk.corrections > 0 && startAgain() {
+            guard let better = ended(at: wanted, isLast: isLast) else { return }
+            found = better
+        }
         if walk.corrections > 0 && !alternatives.isEmpty && askAlternatives(found.cut, better: found.byteCount) {
             guard let better = ended(at: wanted, isLast: isLast) else { return }
             found = better
@@ -205,7 +212,7 @@ struct AnalysisPass {
 
     /// Writes the segment in progress down and goes on to the next.
     private mutating func finishSegment(
-        _ cut: Cut, next: DeflatePlan.Segment, _ description: (blocks: [UInt8], tokens: [UInt8])
+        _ cut: Cut, next: Restart, _ description: (blocks: [UInt8], tokens: [UInt8])
     ) throws {
         segment.plainCount = cut.plain - segment.plainStart
         if segment.plainCount > DeflatePlan.segmentPlainMax { throw DeflateError("segment-too-long") }
@@ -222,8 +229,10 @@ struct AnalysisPass {
         if payloads.count > 1 << 20 && tooLarge(payloads.count / 2) { throw DeflateError("corrections-too-large") }
         place = placeBehind(cut)
         let set = segment.parameters
-        segment = next
+        segment = next.segment
         segment.parameters = set
+        isUntried = next.isUntried
+        runUps.take(next)
         segmentBit = cut.bit
         if segment.phase != 0 {
             var byte: UInt8 = 0
@@ -276,55 +285,8 @@ struct AnalysisPass {
         }
     }
 
-    /// How a segment that begins at the cut gets at its model's state; nil if another place is to be looked for, because
-    /// the model would not be in step here.
-    private func restart(at cut: Cut) -> DeflatePlan.Segment? {
-        let place = placeBehind(cut)
-        var next = DeflatePlan.Segment()
-        next.plainStart = cut.plain
-        next.age = cut.plain - place.member
-        next.phase = cut.bit & 7
-        place.start(&next, parameters, runUps: 1)
-        guard case .tokens(let usual, _) = parameters.model.runUp else { return next }
-        // A longer run-up may be what it takes to be in step; else a later place; in the end, corrections.
-        var best = next
-        var fewest = Int.max
-        if parameters.model.startsAtItsPlaces && !isKnown(next) {
-            _ = describe(0..<cut.index, segment, end: cut.plain)
-            let isInStep = walk.corrections == 0
-            let origin = scanner.reader.plain.origin
-            if let found = walk.restart(before: cut.plain - origin - usual) {
-                place.start(&best, parameters, at: found + origin)
-                // A model that is often wrong as it is will be so everywhere: no place is worth looking for.
-                if !isInStep { return best }
-                fewest = departures(after: cut, best)
-                if fewest == 0 { return best }
-            }
-        }
-        for runUps in [1, 2, 4] {
-            let lead = next.lead
-            place.start(&next, parameters, runUps: runUps)
-            if runUps > 1 && next.lead == lead { break }
-            let departures = isKnown(next) ? 0 : departures(after: cut, next)
-            if departures < fewest {
-                fewest = departures
-                best = next
-            }
-            if fewest == 0 { break }
-        }
-        return fewest > 0 && cut.plain - segment.plainStart < Self.segmentMost ? nil : best
-    }
-
-    /// Whether nothing but text lies between the model and the place: the encoder began anew there.
-    private func isKnown(_ start: DeflatePlan.Segment) -> Bool {
-        start.lead == 0 && (start.age == 0 || parameters.unitDictionary >= 0)
-    }
-
-    /// Plain bytes after which a segment ends even where the model is not in step.
-    private static let segmentMost = 4 << 20
-
     /// What there is to know of the place where a segment would begin.
-    private func placeBehind(_ cut: Cut) -> SegmentPlace {
+    func placeBehind(_ cut: Cut) -> SegmentPlace {
         let tokens = scanner.reader.tokens
         var at = segment.plainStart
         var place = self.place
@@ -350,23 +312,5 @@ struct AnalysisPass {
         let size = parameters.jobSize > 0 ? parameters.jobSize : StreamParameters.usualJobSize
         place.job = inputEndings.lastJob(upTo: cut.plain, from: max(place.job, place.member), size: size)
         return place
-    }
-
-    /// Whether enough is decoded to try the model on the first block after a cut.
-    private func canJudge(_ cut: Cut) -> Bool {
-        guard case .tokens = parameters.model.runUp,
-            case .block(let block)? = elements.dropFirst(cut.index).first
-        else { return true }
-        return block.plainStart + block.plainCount + 300 <= end
-    }
-
-    /// How often the model is wrong in the first block after a cut.
-    private func departures(after cut: Cut, _ start: DeflatePlan.Segment) -> Int {
-        guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
-        guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
-        let blockEnd = block.plainStart + block.plainCount
-        if block.kind == .stored || blockEnd + 300 > end && !block.isFinal { return 0 }
-        _ = describe(cut.index..<(cut.index + 1), start, end: blockEnd)
-        return walk.gaveUp == nil ? walk.corrections : Int.max - 1
     }
 }

@@ -50,6 +50,16 @@ enum ModelChoice: Equatable {
         }
     }
 
+    /// Whether the usual run-up is known to be enough everywhere, or nearly: in hundreds of places of real layers it was.
+    var keepsStep: Bool {
+        switch self {
+        case .klauspost(let p): return p.level >= 3
+        case .zlibNG(let p): return p.level > 2
+        case .klauspostLazy, .libdeflate: return true
+        default: return false
+        }
+    }
+
     /// Plain bytes between restart points, at most as long as blocks are short: fewer for the slow levels, so that a range
     /// is at hand in some 20 ms.
     var segmentTarget: Int {
