@@ -96,8 +96,8 @@ extension StreamPrefix {
         return best
     }
 
-    /// A description that says nothing but that all is as expected.
-    private static let leastBytes = 4
+    /// A description that says nothing but that all is as expected, and where the input ended.
+    private static let leastBytes = 8
 
     /// The way to cut input that describes the long look best: where a job ends is no one place's matter.
     private func units(of guesses: [InputUnits], for parameters: StreamParameters) -> InputUnits? {
