@@ -3,10 +3,13 @@
 
 /// Another model in mid-stream.
 extension AnalysisPass {
-    /// Whether a description is longer than that of an encoder that is known: places where input ended take some bytes each.
+    /// Whether a description is longer than that of an encoder that is known, or that looks for the cheapest way, if the one so
+    /// far does: places where input ended take some bytes each.
     func isDear(_ count: Int, _ compressed: Int, before end: Int) -> Bool {
+        var share = 250
+        if case .optimal = parameters.model { share = StreamPrefix.dearShare }
         let ends = endings.reduce(0) { $0 + ($1 > segment.plainStart && $1 <= end ? 1 : 0) }
-        return walk.unrepresentable || walk.gaveUp != nil || count - 4 * ends > 256 + compressed / 250
+        return walk.unrepresentable || walk.gaveUp != nil || count - 4 * ends > 256 + compressed / share
     }
 
     /// Whether it is time to look for another model: seldom where that was in vain.

@@ -14,7 +14,7 @@ struct ShortLooks {
     private var shortest = StreamPrefix.Cost.tooMuch
     /// Whether one of them had no token wrong, or hardly any.
     private var fits = false
-    private var nearlyFits = false
+    private(set) var nearlyFits = false
     private let blinkSize: Int
     private let glanceSize: Int
     private let blinkEnds: Int

@@ -40,6 +40,7 @@ extension StreamPrefix {
                 return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))
             }
         }
+        if !looks.nearlyFits, let found = cheapestWays(trials) { return Choice(parameters: found) }
         return Choice(parameters: thorough(trials, rival, keepsUnits))
     }
 
@@ -183,7 +184,7 @@ extension StreamPrefix {
         if perfect == 0, let bestFound { best = handedOver(best, bestFound, sample, &bestCost) }
         // Not convincing, places where input ended aside: see what the generic predictor makes of it.
         if bestCost - 4 * endings(in: sample) > compressedBytes / 400 {
-            let generic = bestGeneric()
+            let generic = bestGeneric().parameters
             let found = cost(generic, sample, most: bestCost).bytes
             if found < bestCost {
                 bestCost = found
@@ -191,12 +192,24 @@ extension StreamPrefix {
             }
         }
         // Dear all the same: it may come from an encoder that looks for the cheapest way.
-        if bestCost > compressed(sample) / 40 {
-            let optimal = bestOptimal()
+        if bestCost > compressed(sample) / Self.dearShare {
+            let optimal = bestOptimal().parameters
             if cost(optimal, sample, most: bestCost).bytes < bestCost { best = optimal }
         }
         return best
     }
+
+    /// The predictor for encoders that look for the cheapest way, if nothing else comes near it: long looks would be in vain.
+    /// - Parameter trials: Looks over the glance, the best first.
+    private func cheapestWays(_ trials: [Trial]) -> StreamParameters? {
+        let shortest = trials.first?.cost.bytes ?? Cost.tooMuch
+        if shortest <= compressed(glance) / Self.dearShare { return nil }
+        let optimal = bestOptimal()
+        return optimal.bytes < min(shortest / 2, bestGeneric().bytes) ? optimal.parameters : nil
+    }
+
+    /// A description of more than one in so many bytes is dear for a predictor too.
+    static let dearShare = 40
 
     /// Each trial with each way to cut input, the likeliest first: which encoder it was may show only with the right way.
     private func withUnits(_ trials: [Trial], _ units: [InputUnits]) -> [Trial] {
@@ -216,7 +229,7 @@ extension StreamPrefix {
     }
 
     /// The depth and the builder that describe the short look best, by the model for encoders with the cheapest way.
-    private func bestOptimal() -> StreamParameters {
+    private func bestOptimal() -> (parameters: StreamParameters, bytes: Int) {
         var best = StreamParameters(model: .optimal(.init(depth: Self.depths[0], costs: .refined)), rule: .none)
         var bestCost = cost(best, glance).bytes
         func take(_ trial: StreamParameters) -> Bool {
@@ -243,13 +256,13 @@ extension StreamPrefix {
             trial.tree = tree
             _ = take(trial)
         }
-        return best
+        return (best, bestCost)
     }
 
     /// Places that such encoders look at for a position.
     private static let depths = [512, 128, 48, 24]
 
-    private func bestGeneric() -> StreamParameters {
+    private func bestGeneric() -> (parameters: StreamParameters, bytes: Int) {
         var parameters = StreamParameters()
         parameters.rule = plainRule()
         var best = parameters
@@ -269,7 +282,7 @@ extension StreamPrefix {
                 }
             }
         }
-        return best
+        return (best, bestCost)
     }
 }
 
