@@ -9,7 +9,8 @@ extension AnalysisPass {
         var share = 250
         if case .optimal = parameters.model { share = StreamPrefix.dearShare }
         let ends = endings.reduce(0) { $0 + ($1 > segment.plainStart && $1 <= end ? 1 : 0) }
-        return walk.unrepresentable || walk.gaveUp != nil || count - 4 * ends > 256 + compressed / share
+        let most = 256 + compressed / share + Effort.bytes(endings: ends)
+        return walk.unrepresentable || walk.gaveUp != nil || count > most
     }
 
     /// Whether it is time to look for another model: seldom where that was in vain.

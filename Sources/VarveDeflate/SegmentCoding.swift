@@ -56,6 +56,9 @@ struct Effort {
     /// over the segments of layers from zlib, pigz, GNU gzip and Go.
     static func work(plain: Int, compressed: Int, steps: Int) -> Int { plain &+ compressed &* 8 &+ steps }
 
+    /// What a description of so many places where input ended may take by itself, in bytes.
+    static func bytes(endings count: Int) -> Int { 4 * count }
+
     static let any = Effort()
 }
 

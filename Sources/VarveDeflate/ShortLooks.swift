@@ -17,6 +17,7 @@ struct ShortLooks {
     private(set) var nearlyFits = false
     private let blinkSize: Int
     private let glanceSize: Int
+    /// Bytes of a description for places where input ended.
     private let blinkEnds: Int
     private let glanceEnds: Int
 
@@ -24,8 +25,8 @@ struct ShortLooks {
         self.prefix = prefix
         blinkSize = prefix.compressed(prefix.blink)
         glanceSize = prefix.compressed(prefix.glance)
-        blinkEnds = prefix.endings(in: prefix.blink)
-        glanceEnds = prefix.endings(in: prefix.glance)
+        blinkEnds = Effort.bytes(endings: prefix.endings(in: prefix.blink))
+        glanceEnds = Effort.bytes(endings: prefix.endings(in: prefix.glance))
     }
 
     /// A family, and how its models did over very little text.
@@ -39,7 +40,7 @@ struct ShortLooks {
 
     /// Whether a description of the glance is no longer than that by a model of an encoder that is known: each place where
     /// input ended takes some bytes.
-    func isCheap(_ cost: StreamPrefix.Cost) -> Bool { cost.bytes - 4 * glanceEnds <= glanceSize / 400 }
+    func isCheap(_ cost: StreamPrefix.Cost) -> Bool { cost.bytes - glanceEnds <= glanceSize / 400 }
 
     /// Looks at families until one has a model with no token wrong.
     mutating func look(at families: [[StreamParameters]]) {
@@ -66,7 +67,7 @@ struct ShortLooks {
             least = min(least, found.bytes)
             ranking.looks.append((found.bytes, index))
             // What is cut off may be taken for wrong at its end.
-            let isClear = found.departures <= 1 && found.bytes - 4 * blinkEnds <= 2 * StreamPrefix.tie
+            let isClear = found.departures <= 1 && found.bytes - blinkEnds <= 2 * StreamPrefix.tie
             if isClear && ask(index, &ranking) { return true }
         }
         return false
@@ -90,7 +91,7 @@ struct ShortLooks {
         shortest = min(shortest, found.bytes)
         trials.append((found, parameters))
         ranking.asked.insert(index)
-        guard found.isPerfect, isCheap(found), found.bytes - 4 * glanceEnds <= StreamPrefix.tie else { return false }
+        guard found.isPerfect, isCheap(found), found.bytes - glanceEnds <= StreamPrefix.tie else { return false }
         // zlib and GNU gzip search alike and differ in where blocks end: the other one may be better still.
         for other in ranking.family.indices
         where !ranking.asked.contains(other) && ranking.family[other].searchesLike(parameters) {

@@ -183,7 +183,7 @@ extension StreamPrefix {
         }
         if perfect == 0, let bestFound { best = handedOver(best, bestFound, sample, &bestCost) }
         // Not convincing, places where input ended aside: see what the generic predictor makes of it.
-        if bestCost - 4 * endings(in: sample) > compressedBytes / 400 {
+        if bestCost - Effort.bytes(endings: endings(in: sample)) > compressedBytes / 400 {
             let generic = bestGeneric().parameters
             let found = cost(generic, sample, most: bestCost).bytes
             if found < bestCost {
