@@ -3,11 +3,11 @@
 
 /// Another model in mid-stream.
 extension AnalysisPass {
-    /// Whether a description is longer than that of an encoder that is known, or that looks for the cheapest way, if the one so
-    /// far does: places where input ended take some bytes each.
+    /// Whether a description is longer than that of an encoder that is known, or, where the member was found to be of one that
+    /// looks for the cheapest way, than that of such: places where input ended take some bytes each.
     func isDear(_ count: Int, _ compressed: Int, before end: Int) -> Bool {
         var share = 250
-        if case .optimal = parameters.model { share = StreamPrefix.dearShare }
+        if case .optimal = parameters.model, place.member == memberJudged { share = StreamPrefix.dearShare }
         let ends = endings.reduce(0) { $0 + ($1 > segment.plainStart && $1 <= end ? 1 : 0) }
         let most = 256 + compressed / share + Effort.bytes(endings: ends)
         return walk.unrepresentable || walk.gaveUp != nil || count > most
@@ -32,6 +32,7 @@ extension AnalysisPass {
         }
         // Where input was never seen to end before, nothing is known of units yet.
         let knowsUnits = start.age > 0 && (parameters.unitSize > 0 || !prefix.showsUnits)
+        memberJudged = place.member
         let found = prefix.best(against: parameters, keepsUnits: knowsUnits).parameters
         if found == parameters {
             choicesInVain += 1

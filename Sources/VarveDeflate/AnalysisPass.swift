@@ -37,6 +37,8 @@ struct AnalysisPass {
     /// From so many segments on, another model may be looked for; how often that was in vain.
     var nextChoice = 0
     var choicesInVain = 0
+    /// The beginning of the last gzip member whose encoder was looked for.
+    var memberJudged = 0
     /// Search steps of all segments so far: a reader takes as many.
     private var stepsSpent = 0
     private var summary = DeflateAnalyzer.Summary()

@@ -40,8 +40,9 @@ extension StreamPrefix {
                 return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))
             }
         }
-        if !looks.nearlyFits, let found = cheapestWays(trials) { return Choice(parameters: found) }
-        return Choice(parameters: thorough(trials, rival, keepsUnits))
+        var predictors = Predictors()
+        if !looks.nearlyFits, let found = cheapestWays(trials, &predictors) { return Choice(parameters: found) }
+        return Choice(parameters: thorough(trials, rival, keepsUnits, &predictors))
     }
 
     /// Compressed bytes of some first elements; of a block that was shortened its share.
@@ -148,7 +149,9 @@ extension StreamPrefix {
     }
 
     /// Compares those that did best in the short look over the whole stretch, and with the generic predictor.
-    private func thorough(_ trials: [Trial], _ rival: StreamParameters?, _ keepsUnits: Bool) -> StreamParameters {
+    private func thorough(
+        _ trials: [Trial], _ rival: StreamParameters?, _ keepsUnits: Bool, _ predictors: inout Predictors
+    ) -> StreamParameters {
         let shortest = trials.first?.cost.bytes ?? Cost.tooMuch
         let mostSteps = trials.filter { $0.cost.bytes < Cost.tooMuch }.map(\.cost.steps).max() ?? 0
         // What is slow over the glance would be far too slow over ten times as much.
@@ -184,7 +187,7 @@ extension StreamPrefix {
         if perfect == 0, let bestFound { best = handedOver(best, bestFound, sample, &bestCost) }
         // Not convincing, places where input ended aside: see what the generic predictor makes of it.
         if bestCost - Effort.bytes(endings: endings(in: sample)) > compressedBytes / 400 {
-            let generic = bestGeneric().parameters
+            let generic = predictors.generic(self).parameters
             let found = cost(generic, sample, most: bestCost).bytes
             if found < bestCost {
                 bestCost = found
@@ -193,7 +196,7 @@ extension StreamPrefix {
         }
         // Dear all the same: it may come from an encoder that looks for the cheapest way.
         if bestCost > compressed(sample) / Self.dearShare {
-            let optimal = bestOptimal().parameters
+            let optimal = predictors.optimal(self).parameters
             if cost(optimal, sample, most: bestCost).bytes < bestCost { best = optimal }
         }
         return best
@@ -201,12 +204,31 @@ extension StreamPrefix {
 
     /// The predictor for encoders that look for the cheapest way, if nothing else comes near it: long looks would be in vain.
     /// - Parameter trials: Looks over the glance, the best first.
-    private func cheapestWays(_ trials: [Trial]) -> StreamParameters? {
+    private func cheapestWays(_ trials: [Trial], _ predictors: inout Predictors) -> StreamParameters? {
         let shortest = trials.first?.cost.bytes ?? Cost.tooMuch
         if shortest <= compressed(glance) / Self.dearShare { return nil }
-        let optimal = bestOptimal()
-        return optimal.bytes < min(shortest / 2, bestGeneric().bytes) ? optimal.parameters : nil
+        let optimal = predictors.optimal(self)
+        return optimal.bytes < min(shortest / 2, predictors.generic(self).bytes) ? optimal.parameters : nil
     }
+
+    /// What describes the glance best of those that do for any encoder, looked for once.
+    private struct Predictors {
+        private var found: (optimal: Described?, generic: Described?)
+
+        mutating func optimal(_ prefix: StreamPrefix) -> Described {
+            let result = found.optimal ?? prefix.bestOptimal()
+            found.optimal = result
+            return result
+        }
+
+        mutating func generic(_ prefix: StreamPrefix) -> Described {
+            let result = found.generic ?? prefix.bestGeneric()
+            found.generic = result
+            return result
+        }
+    }
+
+    private typealias Described = (parameters: StreamParameters, bytes: Int)
 
     /// A description of more than one in so many bytes is dear for a predictor too.
     static let dearShare = 40
@@ -229,7 +251,7 @@ extension StreamPrefix {
     }
 
     /// The depth and the builder that describe the short look best, by the model for encoders with the cheapest way.
-    private func bestOptimal() -> (parameters: StreamParameters, bytes: Int) {
+    private func bestOptimal() -> Described {
         var best = StreamParameters(model: .optimal(.init(depth: Self.depths[0], costs: .refined)), rule: .none)
         var bestCost = cost(best, glance).bytes
         func take(_ trial: StreamParameters) -> Bool {
@@ -262,7 +284,7 @@ extension StreamPrefix {
     /// Places that such encoders look at for a position.
     private static let depths = [512, 128, 48, 24]
 
-    private func bestGeneric() -> (parameters: StreamParameters, bytes: Int) {
+    private func bestGeneric() -> Described {
         var parameters = StreamParameters()
         parameters.rule = plainRule()
         var best = parameters

@@ -18,6 +18,18 @@ struct OptimalModelTests {
         return Array(text[0..<count])
     }
 
+    @Test("a description that is usual for this predictor is dear again where another member begins")
+    func members() throws {
+        let source = reader(try Fixtures.bytes("zopfli-5.gz"))
+        var pass = try AnalysisPass(source: source, StreamIdentifier(source: source).identify())
+        guard case .optimal = pass.parameters.model else { throw DeflateError("not taken for zopfli's") }
+        #expect(!pass.isDear(2000, 100_000, before: 0))
+        #expect(pass.isDear(3000, 100_000, before: 0))
+        pass.place.member = 1 << 20
+        #expect(pass.isDear(2000, 100_000, before: 0))
+        #expect(!pass.isDear(600, 100_000, before: 0))
+    }
+
     @Test("the trees find for every length the nearest place that matches")
     func nearest() {
         var random = Seeded(state: 11)
