@@ -166,7 +166,7 @@ extension IndexEnvironment {
             }
             if try tableCount(transaction) != before { try access.stamp() }
             // Committing keeps the table handles open, in a read transaction too; it frees the transaction in any case.
-            try check(mdb_txn_commit(transaction), "mdb_txn_commit")
+            try check(commitTransaction(transaction), "mdb_txn_commit")
             return tables
         } catch {
             if error.call != "mdb_txn_commit" { mdb_txn_abort(transaction) }

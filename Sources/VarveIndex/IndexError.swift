@@ -96,3 +96,19 @@ package struct IndexError: Error, Sendable, Equatable, CustomStringConvertible {
 func check(_ returnCode: Int32, _ call: StaticString) throws(IndexError) {
     guard returnCode == MDB_SUCCESS else { throw IndexError(.returnCode(returnCode), call: "\(call)") }
 }
+
+/// Commits, and frees the transaction in any case. LMDB calls it an input/output error if the disk took only some of what it
+/// wrote; where there is no room left, this says so.
+func commitTransaction(_ transaction: OpaquePointer) -> Int32 {
+    let environment = mdb_txn_env(transaction)
+    let code = mdb_txn_commit(transaction)
+    var file: mdb_filehandle_t = -1
+    var disk = statvfs()
+    guard code == EIO, mdb_env_get_fd(environment, &file) == MDB_SUCCESS, fstatvfs(file, &disk) == 0 else {
+        return code
+    }
+    return disk.f_bavail < fullBlocks ? ENOSPC : code
+}
+
+/// LMDB writes no more than so many pages at a time, and blocks are pages or larger.
+private let fullBlocks: UInt = 64

@@ -43,7 +43,7 @@ private struct WriteHandle: ~Copyable {
     consuming func commit() -> Int32 {
         let pointer = pointer
         discard self
-        return mdb_txn_commit(pointer)
+        return commitTransaction(pointer)
     }
 }
 

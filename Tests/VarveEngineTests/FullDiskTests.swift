@@ -113,6 +113,25 @@ struct FullDiskTests {
         }
     }
 
+    @Test("a new store is made, or the disk is said to be full, whatever its last pages were good for")
+    func last() async throws {
+        guard let disk = SmallDisk(bytes: 4 << 20) else { return }
+        var made = 0
+        for pages in 0..<64 {
+            disk.fill(leaving: pages * 4096)
+            do throws(VarveError) {
+                let store = try await openSmall(disk.path + "/store")
+                await store.close()
+                made += 1
+            } catch {
+                #expect(error.code == .outOfSpace, "\(pages) pages left: \(error)")
+            }
+            disk.relieve()
+            disk.directory.remove("disk/store")
+        }
+        #expect(made > 0 && made < 64)
+    }
+
     @Test("any number of readers needs no room on it")
     func readers() async throws {
         guard let disk = SmallDisk(bytes: 4 << 20) else { return }
