@@ -33,7 +33,7 @@ extension AnalysisPass {
                 place.start(&best.segment, parameters, at: found + origin)
                 // A model that is often wrong as it is will be so everywhere: no place is worth looking for.
                 if !isInStep { return best }
-                fewest = departures(after: cut, best.segment)
+                fewest = departures(after: cut, best.segment, walk)
                 if fewest == 0 { return best }
             }
         }
@@ -44,7 +44,7 @@ extension AnalysisPass {
             place.start(&next, parameters, runUps: runUps)
             if next.lead == longest { break }
             longest = next.lead
-            let departures = departures(after: cut, next)
+            let departures = departures(after: cut, next, walk)
             if departures < fewest {
                 fewest = departures
                 best = Restart(segment: next, runUps: runUps)
@@ -61,13 +61,15 @@ extension AnalysisPass {
         isUntried = false
         let here = Cut(index: 0, plain: segment.plainStart, bit: segmentBit)
         let untried = segment
-        var fewest = departures(after: here, segment)
+        // What the own walk says of the segment is still needed.
+        let trial = parameters.model.makeWalk(parameters)
+        var fewest = departures(after: here, segment, trial)
         if fewest == 0 { return false }
         runUps.doubt()
         var next = segment
         for runUps in RunUpHabit.all.dropFirst() where fewest > 0 {
             place.start(&next, parameters, runUps: runUps)
-            let departures = departures(after: here, next)
+            let departures = departures(after: here, next, trial)
             if departures < fewest {
                 fewest = departures
                 segment = next
@@ -93,12 +95,12 @@ extension AnalysisPass {
     }
 
     /// How often the model is wrong in the first block after a cut.
-    private func departures(after cut: Cut, _ start: DeflatePlan.Segment) -> Int {
+    private func departures(after cut: Cut, _ start: DeflatePlan.Segment, _ walk: any SegmentCoding) -> Int {
         guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
         guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
         let blockEnd = block.plainStart + block.plainCount
         if block.kind == .stored || blockEnd + 300 > end && !block.isFinal { return 0 }
-        _ = describe(cut.index..<(cut.index + 1), start, end: blockEnd)
+        _ = describe(cut.index..<(cut.index + 1), start, end: blockEnd, by: walk)
         return walk.gaveUp == nil ? walk.corrections : Int.max - 1
     }
 }

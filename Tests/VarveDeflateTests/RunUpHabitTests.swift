@@ -66,6 +66,23 @@ struct RunUpHabitTests {
         #expect(try rebuild(plan: believed.plan, plain: believed.plain).elementsEqual(bytes))
     }
 
+    /// libdeflate's last segment begins in step, and a short member of another encoder follows in it.
+    @Test("what is wrong later in a segment that began in step is counted, and its start left alone")
+    func later() throws {
+        let bytes = try Fixtures.bytes("long-libdeflate-7.gz") + Fixtures.bytes("zlib-6-flushed.gz")
+        func summary(believing: Bool) throws -> DeflateAnalyzer.Summary {
+            var pass = try AnalysisPass(source: reader(bytes), StreamIdentifier(source: reader(bytes)).identify())
+            if !believing { pass.runUps.doubt() }
+            pass.nextChoice = .max
+            guard case .plan(_, let summary) = try pass.run(sink: { _ in }) else { throw DeflateError("no plan") }
+            return summary
+        }
+        let (tried, believed) = (try summary(believing: false), try summary(believing: true))
+        #expect(tried.segments > 1 && tried.corrections > 0)
+        #expect(believed.corrections == tried.corrections)
+        #expect(believed.segments == tried.segments)
+    }
+
     @Test("a segment whose start was tried is left as it is")
     func triedOnce() throws {
         let bytes = try Fixtures.bytes("long-zlib-ng-1.gz")
