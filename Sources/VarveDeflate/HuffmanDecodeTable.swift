@@ -3,8 +3,8 @@
 
 /// A two-level lookup table of one canonical Huffman code.
 ///
-/// Entry: bits 0-7 code bits to drop, 8-11 extra bits (or the subtable's index bits), 12 end of block, 13 subtable,
-/// 14 anything but a plain symbol, 15 literal, 16-31 the literal, base value or subtable start. An entry of just bit 14
+/// Entry: bits 0-7 bits to drop, code and extra ones, 8-11 those of the code, 12 end of block, 13 subtable, 14 anything but a
+/// plain symbol, 15 literal, 16-31 the literal, base value or subtable start. An entry of just bit 14
 /// is a bit pattern that no code uses: incomplete codes are accepted (Go writes them) as long as nobody uses the gap.
 final class HuffmanDecodeTable {
     enum Alphabet { case literals, distances, codeLengths }
@@ -34,18 +34,25 @@ final class HuffmanDecodeTable {
 
     deinit { entries.deallocate() }
 
+    /// The value of a symbol: its base and the extra bits, which follow the code in `bits`.
+    @inline(__always)
+    static func value(_ entry: UInt32, _ bits: UInt64) -> Int {
+        let known = bits & ((1 &<< UInt64(entry & 63)) &- 1)
+        return Int(entry &>> 16) &+ Int(truncatingIfNeeded: known &>> UInt64(entry &>> 8 & 15))
+    }
+
     private func payload(_ symbol: Int) -> UInt32 {
         switch alphabet {
         case .codeLengths: return UInt32(symbol) << 16
         case .distances:
             if symbol >= 30 { return Self.exceptional }
-            return UInt32(DeflateTables.distanceBase[symbol]) << 16 | UInt32(DeflateTables.distanceExtra[symbol]) << 8
+            return UInt32(DeflateTables.distanceBase[symbol]) << 16 | UInt32(DeflateTables.distanceExtra[symbol])
         case .literals:
             if symbol < 256 { return UInt32(symbol) << 16 | Self.literal }
             if symbol == 256 { return Self.exceptional | Self.endOfBlock }
             if symbol > 285 { return Self.exceptional }
             let code = symbol - 257
-            return UInt32(DeflateTables.lengthBase[code]) << 16 | UInt32(DeflateTables.lengthExtra[code]) << 8
+            return UInt32(DeflateTables.lengthBase[code]) << 16 | UInt32(DeflateTables.lengthExtra[code])
         }
     }
 
@@ -76,7 +83,7 @@ final class HuffmanDecodeTable {
             let body = payload(symbol)
             if length <= primaryBits {
                 var slot = reversed
-                let entry = body | UInt32(length)
+                let entry = body &+ UInt32(length) | UInt32(length) << 8
                 while slot < primarySize {
                     entries[slot] = entry
                     slot += 1 << length
@@ -90,7 +97,7 @@ final class HuffmanDecodeTable {
                 }
                 let start = Int(entries[slot] >> 16)
                 var index = reversed >> primaryBits
-                let entry = body | UInt32(length - primaryBits)
+                let entry = body &+ UInt32(length - primaryBits) | UInt32(length - primaryBits) << 8
                 while index < 1 << subBits {
                     entries[start + index] = entry
                     index += 1 << (length - primaryBits)
