@@ -49,9 +49,10 @@ package struct ZstdAnalyzer {
         do {
             guard let header = try firstHeader() else { throw ZstdError("no-frame") }
             let candidates = ZstdParameters.candidates(header)
-            if let likely = try candidates.first(where: { try glimpse($0) }) {
+            for likely in candidates {
                 let trial = try analyze(trying: likely, sink: sink)
                 if let result = trial.result { return result }
+                if trial.end < Self.glimpseBytes { continue }
                 let kin = trial.end >= likely.kinBytes ? likely.kin(among: candidates) : []
                 for other in kin {
                     if let result = try analyze(trying: other, sink: sink).result { return result }
@@ -61,6 +62,7 @@ package struct ZstdAnalyzer {
                 {
                     return try analyze(with: found.parameters, sink: sink)
                 }
+                break
             }
             guard let found = try Self.identify(source, candidates) else { return .unsupported(reason: "unknown") }
             return try analyze(with: found.parameters, sink: sink)
@@ -84,11 +86,13 @@ package struct ZstdAnalyzer {
     ) throws -> (result: Result?, end: Int) {
         let pass = ZstdPass(source: source, parameters: parameters)
         pass.isWhole = true
+        pass.leavesOutSizes = true
         pass.costMax = Self.costUsual
         var held: [UInt8] = []
         var end = 0
         try pass.run(plainMax: .max) { piece in
             guard pass.costMax < .max else { return try sink(piece) }
+            guard pass.cost <= Self.costUsual else { return }
             held.append(contentsOf: piece)
             end = held.count
             guard end >= parameters.tellingBytes, pass.cost <= Self.costUsual else { return }
@@ -119,18 +123,10 @@ package struct ZstdAnalyzer {
         return pass.summary.blocks
     }
 
-    /// Plain bytes looked at to tell likely candidates from the others.
+    /// Who gives so many plain bytes at the beginning is likely.
     private static let glimpseBytes = 300_000
-    /// Blocks of an unusual size cost some bytes whatever the encoder.
+    /// What is at an end, of the input or of a job, may cost some bytes whatever the encoder.
     private static let costUsual = 16
-
-    /// Whether an encoder gives the file's first bytes.
-    private func glimpse(_ parameters: ZstdParameters) throws -> Bool {
-        let pass = ZstdPass(source: source, parameters: parameters)
-        pass.costMax = Self.costUsual
-        try pass.run(plainMax: Self.glimpseBytes) { _ in }
-        return pass.cost <= Self.costUsual
-    }
 
     /// Of the candidates the one that costs least.
     static func identify(

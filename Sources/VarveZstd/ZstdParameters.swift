@@ -222,7 +222,10 @@ struct ZstdParameters: Hashable {
         ]
         // They differ behind the first megabytes only, where a second look finds out.
         var others: [ZstdParameters] = []
-        for (strategy, window, long, short, bytes, isNew) in rows {
+        // A window that is as large as a level's is hardly another's.
+        let isSame = rows.map { header.windowBytes == 1 << $0.1 }
+        for index in rows.indices.filter({ isSame[$0] }) + rows.indices.filter({ !isSame[$0] }) {
+            let (strategy, window, long, short, bytes, isNew) = rows[index]
             // Windows are no larger than they need to be, and tables not much larger than those.
             var windowLog = window
             if let content = header.contentBytes, content > 1 << 10 {

@@ -49,8 +49,11 @@ final class ZstdPass {
         walk = parameters.map { FrameWalk($0) }
     }
 
-    /// Bytes that exceptions cost so far, but for those that only give a block's size.
-    var cost: Int { exceptionBytes + exceptions.count }
+    /// Bytes that exceptions cost so far; without those that only give a block's size, if it is about the models alone.
+    var cost: Int { exceptionBytes + exceptions.count - (leavesOutSizes ? sizeBytes : 0) }
+    /// Whether exceptions that only give a block's size are left out of the cost.
+    var leavesOutSizes = false
+    private var sizeBytes = 0
 
     /// Runs over the frames until `plainMax` plain bytes are seen.
     func run(plainMax: Int, sink: (UnsafeRawBufferPointer) throws -> Void) throws {
@@ -307,10 +310,12 @@ final class ZstdPass {
             return
         }
         summary.exceptions += 1
+        let before = exceptions.count
         PlacedException(
             usualBlocks: usualBlocks, plainCount: usual.count == count ? nil : count,
             isLast: isLast, exception: exception
         ).put(&exceptions)
+        if exception == .proposed { sizeBytes += exceptions.count - before }
         usualBlocks = 0
     }
 }
