@@ -23,8 +23,8 @@ extension AnalysisPass {
         let start = segment
         let place = self.place
         let prefix = StreamPrefix(
-            scanner.reader, Array(elements[0..<cut.index]), endings: endings, compressedBytes: compressed,
-            start: start.plainStart, member: place.member
+            scanner.reader, Array(elements[0..<cut.index]), walks: walks, endings: endings,
+            compressedBytes: compressed, start: start.plainStart, member: place.member
         ) { parameters in
             var trial = start
             if trial.age > 0 { place.start(&trial, parameters, runUps: 4) }
@@ -51,11 +51,12 @@ extension AnalysisPass {
         var best: (bytes: Int, parameters: StreamParameters)?
         var perfect: [StreamParameters] = []
         var least = bytes
+        // Some bytes less do not say that one that is wrong too is the right one.
+        let departuresMost = bytes <= 2 * StreamPrefix.tie ? 0 : Int.max
         for rival in alternatives {
-            let found = described(by: rival, cut, most: least)
+            let found = described(by: rival, cut, most: least, departuresMost)
             if found.bytes > least { continue }
             if found.departures == 0 { perfect.append(rival) }
-            // Some bytes less do not say that one that is wrong too is the right one.
             if found.bytes < least && (found.departures == 0 || found.bytes + StreamPrefix.tie < bytes) {
                 least = found.bytes
                 best = (least, rival)
@@ -70,22 +71,30 @@ extension AnalysisPass {
     /// More are not asked again: a file could be made to have all of them asked at every segment.
     private static let alternativesMost = 6
 
-    /// What it costs to describe the segment in progress with a model.
+    /// What it costs to describe the segment in progress with a model; very much if that is given up, for the length or for
+    /// departures.
     private func described(
-        by parameters: StreamParameters, _ cut: Cut, most: Int
+        by parameters: StreamParameters, _ cut: Cut, most: Int, _ departuresMost: Int
     ) -> (bytes: Int, departures: Int) {
         var start = segment
         if start.age > 0 { place.start(&start, parameters, runUps: 4) }
-        let walk = parameters.model.makeWalk(parameters)
-        let description = describe(0..<cut.index, start, end: cut.plain, by: walk, most: most)
+        let walk = walks.take(parameters)
+        defer { walks.put(walk, parameters.model) }
+        var effort = effort(upTo: cut.plain)
+        effort.bytesMax = most
+        effort.departuresMax = departuresMost
+        let description = describe(elements[0..<cut.index], start, end: cut.plain, by: walk, effort)
         if walk.unrepresentable || walk.gaveUp != nil { return (.max, walk.corrections) }
         return (description.blocks.count + description.tokens.count, walk.corrections)
     }
 
     /// Lets the segment in progress follow other parameters.
     private mutating func follow(_ found: StreamParameters) {
+        if let trialWalk { walks.put(trialWalk, parameters.model) }
+        walks.put(walk, parameters.model)
+        trialWalk = nil
         parameters = found
-        walk = found.model.makeWalk(found)
+        walk = walks.take(found)
         runUps = RunUpHabit(found.model)
         isUntried = false
         if segment.age > 0 { place.start(&segment, parameters, runUps: 4) }

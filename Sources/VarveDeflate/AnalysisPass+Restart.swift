@@ -8,13 +8,13 @@ extension AnalysisPass {
         var segment = DeflatePlan.Segment()
         /// Times the usual run-up that it took; 0 if that is not the question.
         var runUps = 0
-        /// Whether nobody has looked if the model is in step.
+        /// Whether nobody has looked closely if the model is in step.
         var isUntried = false
     }
 
     /// How a segment that begins at the cut gets at its model's state; nil if another place is to be looked for, because
     /// the model would not be in step here.
-    func restart(at cut: Cut) -> Restart? {
+    mutating func restart(at cut: Cut) -> Restart? {
         let place = placeBehind(cut)
         var next = DeflatePlan.Segment()
         next.plainStart = cut.plain
@@ -33,21 +33,21 @@ extension AnalysisPass {
                 place.start(&best.segment, parameters, at: found + origin)
                 // A model that is often wrong as it is will be so everywhere: no place is worth looking for.
                 if !isInStep { return best }
-                fewest = departures(after: cut, best.segment, walk)
+                fewest = departures(after: cut, best.segment, tokensMost: Self.trialTokens)
                 if fewest == 0 { return best }
             }
         }
-        if isKnown(next) { return best }
+        if isKnown(next) || parameters.model.mends { return best }
         if runUps.isSure { return Restart(segment: next, isUntried: true) }
         var longest = -1
         for runUps in runUps.worthTrying {
             place.start(&next, parameters, runUps: runUps)
             if next.lead == longest { break }
             longest = next.lead
-            let departures = departures(after: cut, next, walk)
+            let departures = departures(after: cut, next, tokensMost: Self.trialTokens, fewerThan: fewest)
             if departures < fewest {
                 fewest = departures
-                best = Restart(segment: next, runUps: runUps)
+                best = Restart(segment: next, runUps: runUps, isUntried: true)
             }
             if fewest == 0 { break }
         }
@@ -60,22 +60,27 @@ extension AnalysisPass {
         if !isUntried { return false }
         isUntried = false
         let here = Cut(index: 0, plain: segment.plainStart, bit: segmentBit)
+        guard case .block(let first)? = elements.first, walk.goodBefore < first.tokenCount else { return false }
         let untried = segment
-        // What the own walk says of the segment is still needed.
-        let trial = parameters.model.makeWalk(parameters)
-        var fewest = departures(after: here, segment, trial)
+        var fewest = departures(after: here, segment)
         if fewest == 0 { return false }
         runUps.doubt()
         var next = segment
         for runUps in RunUpHabit.all.dropFirst() where fewest > 0 {
             place.start(&next, parameters, runUps: runUps)
-            let departures = departures(after: here, next, trial)
+            let departures = departures(after: here, next, fewerThan: fewest)
             if departures < fewest {
                 fewest = departures
                 segment = next
             }
         }
         return segment.lead != untried.lead
+    }
+
+    /// Whether the departures of the segment in progress look like those of a model that began out of step and gets in step.
+    /// - Parameter count: Bytes of its description.
+    func isMending(_ count: Int) -> Bool {
+        parameters.model.mends && segment.lead > 0 && (walk.goodBefore < Self.trialTokens || count <= StreamPrefix.tie)
     }
 
     /// Whether nothing but text lies between the model and the place: the encoder began anew there.
@@ -94,13 +99,27 @@ extension AnalysisPass {
         return block.plainStart + block.plainCount + 300 <= end
     }
 
-    /// How often the model is wrong in the first block after a cut.
-    private func departures(after cut: Cut, _ start: DeflatePlan.Segment, _ walk: any SegmentCoding) -> Int {
+    /// Tokens of a block that a model is tried on: one that is out of step is wrong within some hundreds, with few exceptions.
+    private static let trialTokens = 4096
+
+    /// How often the model is wrong in the first block after a cut, or in as many of its tokens as are asked for.
+    /// - Parameter most: With so many or more the number does not matter.
+    private mutating func departures(
+        after cut: Cut, _ start: DeflatePlan.Segment, tokensMost: Int = .max, fewerThan most: Int = .max
+    ) -> Int {
         guard start.plainStart - start.lead - start.history >= scanner.reader.plain.origin else { return Int.max - 1 }
-        guard case .block(let block)? = elements.dropFirst(cut.index).first else { return 0 }
+        guard case .block(var block)? = elements.dropFirst(cut.index).first else { return 0 }
         let blockEnd = block.plainStart + block.plainCount
         if block.kind == .stored || blockEnd + 300 > end && !block.isFinal { return 0 }
-        _ = describe(cut.index..<(cut.index + 1), start, end: blockEnd, by: walk)
-        return walk.gaveUp == nil ? walk.corrections : Int.max - 1
+        // Who counts plain bytes takes what is there for all of a piece; such blocks are short enough.
+        if block.tokenCount > tokensMost && !parameters.rule.countsPlain {
+            block = block.shortened(scanner.reader.tokens, count: tokensMost, plainMost: .max)
+        }
+        let trial = trialWalk ?? walks.take(parameters)
+        trialWalk = trial
+        var effort = effort(upTo: blockEnd)
+        effort.departuresMax = most - 1
+        _ = describe([.block(block)], start, end: block.plainStart + block.plainCount, by: trial, effort)
+        return trial.gaveUp == nil ? trial.corrections : Int.max - 1
     }
 }

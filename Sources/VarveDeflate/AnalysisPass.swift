@@ -8,10 +8,13 @@ struct AnalysisPass {
     private static let kept = 896 << 10
 
     private let source: CompressedReader
+    let walks: WalkShelf
     var scanner: StreamScanner
     /// Elements that were decoded before the pass began, the next one last.
     private var decoded: [StreamElement]
     var walk: any SegmentCoding
+    /// The same model once more, to try how it does somewhere: what ``walk`` says of its segment is still needed.
+    var trialWalk: (any SegmentCoding)?
     /// What the segment in progress follows.
     var parameters: StreamParameters
     /// What did as well as `parameters` in a short look, or was not asked there: to be asked where that one first fails.
@@ -27,7 +30,7 @@ struct AnalysisPass {
     var endings: [Int] { inputEndings.places }
     var segment = DeflatePlan.Segment()
     var segmentBit = 0
-    /// Whether nobody has looked yet if the model is in step where the segment in progress begins.
+    /// Whether nobody has looked closely yet if the model is in step where the segment in progress begins.
     var isUntried = false
     var runUps: RunUpHabit
     /// Where it begins, for whatever model.
@@ -50,7 +53,8 @@ struct AnalysisPass {
         parameters = found.choice.parameters
         alternatives = found.choice.alternatives
         plan.parameters = [parameters]
-        walk = parameters.model.makeWalk(parameters)
+        walks = found.walks
+        walk = walks.take(parameters)
         runUps = RunUpHabit(parameters.model)
         // Where no model fitted the beginning, one will hardly fit later.
         switch parameters.model {
@@ -172,7 +176,7 @@ struct AnalysisPass {
 
     /// Describes the segment in progress up to the cut, or to a place before it where the way there is too much work for
     /// one; nil if the model would not be in step behind the cut.
-    private func ended(at wanted: Cut, isLast: Bool) -> Ended? {
+    private mutating func ended(at wanted: Cut, isLast: Bool) -> Ended? {
         guard let next = isLast ? Restart() : restart(at: wanted) else { return nil }
         let description = describe(
             0..<wanted.index, segment, end: wanted.plain, segmentWork: parameters.model.segmentWork)
@@ -195,7 +199,9 @@ struct AnalysisPass {
             guard let better = ended(at: wanted, isLast: isLast) else { return }
             found = better
         }
-        if walk.corrections > 0 && !alternatives.isEmpty && askAlternatives(found.cut, better: found.byteCount) {
+        if walk.corrections > 0 && !alternatives.isEmpty && !isMending(found.byteCount)
+            && askAlternatives(found.cut, better: found.byteCount)
+        {
             guard let better = ended(at: wanted, isLast: isLast) else { return }
             found = better
         }
@@ -246,10 +252,22 @@ struct AnalysisPass {
         scanner.reader.plain.drop(before: cut.plain - Self.kept)
     }
 
+    /// What a segment that ends there may take.
+    func effort(upTo end: Int) -> Effort { Effort(stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent) }
+
     /// Describes elements as a segment with the given start.
     func describe(
-        _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int, by other: (any SegmentCoding)? = nil,
-        most: Int = .max, segmentWork: Int = .max
+        _ range: Range<Int>, _ start: DeflatePlan.Segment, end: Int, segmentWork: Int = .max
+    ) -> (blocks: [UInt8], tokens: [UInt8]) {
+        var effort = effort(upTo: end)
+        effort.segmentWork = segmentWork
+        return describe(elements[range], start, end: end, by: walk, effort)
+    }
+
+    /// Describes elements, the last of which ends at `end`, as a segment with the given start.
+    func describe(
+        _ elements: ArraySlice<StreamElement>, _ start: DeflatePlan.Segment, end: Int, by walk: any SegmentCoding,
+        _ effort: Effort
     ) -> (blocks: [UInt8], tokens: [UInt8]) {
         let plain = scanner.reader.plain
         let origin = plain.origin
@@ -257,11 +275,9 @@ struct AnalysisPass {
             start: start.plainStart - origin, end: end - origin,
             available: min(self.end, end + DeflatePlan.lookahead) - origin, lead: start.lead, history: start.history,
             age: start.age)
-        return (other ?? walk).write(
-            elements[range], plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
-            tokens: scanner.reader.tokens.base, endings: endings.map { $0 - origin }[...],
-            effort: Effort(
-                bytesMax: most, stepsMax: DeflateAnalyzer.stepsMax(end) - stepsSpent, segmentWork: segmentWork))
+        return walk.write(
+            elements, plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
+            tokens: scanner.reader.tokens.base, endings: endings.map { $0 - origin }[...], effort: effort)
     }
 
     /// Drops elements and their tokens.

@@ -44,6 +44,28 @@ struct DeflateBlock {
     /// A flush marker: a block without content that is not the last one.
     var isMarker: Bool { plainCount == 0 && tokenCount == 0 && !isFinal && !isContinued }
     var isPart: Bool { isContinued || isOpen }
+
+    /// The block's beginning as a block of its own, of fixed codes.
+    /// - Parameters:
+    ///   - tokens: Where the decoder put its tokens.
+    ///   - count: So many of them at most.
+    ///   - plainMost: No more of them once they stand for so many plain bytes.
+    func shortened(_ tokens: TokenBuffer, count: Int, plainMost: Int) -> Self {
+        var result = self
+        result.kind = .fixed
+        result.isFinal = false
+        result.header = nil
+        result.plainCount = 0
+        result.tokenCount = 0
+        result.matchCount = 0
+        while result.tokenCount < min(count, tokenCount) && result.plainCount < plainMost {
+            let token = tokens.base[tokenStart + result.tokenCount]
+            result.plainCount += Token.span(token)
+            if Token.isMatch(token) { result.matchCount += 1 }
+            result.tokenCount += 1
+        }
+        return result
+    }
 }
 
 /// A growing buffer of `UInt32` tokens, at least 16 more than its count writable.
@@ -55,7 +77,6 @@ final class TokenBuffer {
     init(capacity: Int = 1 << 16) {
         self.capacity = capacity
         base = .allocate(capacity: capacity + 16)
-        base.initialize(repeating: 0, count: capacity + 16)
     }
 
     deinit { base.deallocate() }
@@ -64,8 +85,7 @@ final class TokenBuffer {
         if wanted <= capacity { return }
         let size = max(wanted, capacity * 2)
         let grown = UnsafeMutablePointer<UInt32>.allocate(capacity: size + 16)
-        grown.initialize(repeating: 0, count: size + 16)
-        grown.update(from: base, count: count)
+        grown.initialize(from: base, count: count)
         base.deallocate()
         base = grown
         capacity = size
@@ -78,7 +98,8 @@ final class TokenBuffer {
     }
 }
 
-/// A contiguous stretch of plain bytes, `origin` being the offset of its first one. 64 readable zero bytes follow.
+/// A contiguous stretch of plain bytes, `origin` being the offset of its first one. ``slack`` more bytes, of any value, may be
+/// read and written behind it.
 final class PlainBuffer {
     static let slack = 320
 
@@ -90,7 +111,6 @@ final class PlainBuffer {
     init(capacity: Int) {
         self.capacity = capacity
         base = .allocate(capacity: capacity + Self.slack)
-        base.initialize(repeating: 0, count: capacity + Self.slack)
     }
 
     deinit { base.deallocate() }
@@ -101,8 +121,7 @@ final class PlainBuffer {
         if wanted <= capacity { return }
         let size = max(wanted, capacity + capacity / 2)
         let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: size + Self.slack)
-        grown.update(from: base, count: count)
-        (grown + count).initialize(repeating: 0, count: size + Self.slack - count)
+        grown.initialize(from: base, count: count)
         base.deallocate()
         base = grown
         capacity = size

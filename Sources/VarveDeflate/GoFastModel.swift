@@ -18,7 +18,11 @@ final class GoFastModel: TokenModel {
     /// Where the piece before begins: no match reaches farther.
     private var floor = 0
 
-    init() {
+    /// Whether the search goes on as the encoder's where that did not find a match, or another one.
+    private let follows: Bool
+
+    init(follows: Bool) {
+        self.follows = follows
         table = .allocate(capacity: Self.tableCount)
         table.initialize(repeating: Self.never, count: Self.tableCount)
         nothing = .allocate(capacity: 16)
@@ -72,10 +76,10 @@ final class GoFastModel: TokenModel {
         }
         let limit = end &- Self.margin
         var s = from
+        var nextS = from
+        var skip = 32
         scan: while true {
-            var cv = load32(s)
-            var nextS = s
-            var skip = 32
+            var cv = load32(nextS)
             var t = 0
             while true {
                 s = nextS
@@ -89,30 +93,47 @@ final class GoFastModel: TokenModel {
                 if reachable(s, t) && load32(t) == cv { break }
                 cv = load32(nextS)
             }
-            if !literals(&oracle, &emitted, s, end) {
+            var isFollowed = literals(&oracle, &emitted, s, end)
+            if !isFollowed {
                 s = emitted
                 if s >= limit { break scan }
-                continue
             }
             while true {
-                var n = 4
-                if t >= floor { n = 4 &+ Matching.length(plain + s + 4, plain + t + 4, min(254, end &- s &- 4)) }
-                let token = Token.match(length: n, distance: s &- t)
-                let real = oracle.next(token, literal: plain[s], limit: end &- s)
-                s &+= Token.span(real)
-                emitted = s
-                if s >= limit { break scan }
-                if real != token { break }
-                let before = load32(s &- 1)
-                table[slot(before)] = Int32(truncatingIfNeeded: s &- 1)
-                let value = load32(s)
-                let here = slot(value)
-                t = Int(table[here])
-                table[here] = Int32(truncatingIfNeeded: s)
-                if !reachable(s, t) || load32(t) != value {
-                    s &+= 1
-                    break
+                if isFollowed {
+                    var n = 4
+                    if t >= floor { n = 4 &+ Matching.length(plain + s + 4, plain + t + 4, min(254, end &- s &- 4)) }
+                    let token = Token.match(length: n, distance: s &- t)
+                    let real = oracle.next(token, literal: plain[s], limit: end &- s)
+                    emitted = s &+ Token.span(real)
+                    if real != token && !follows {
+                        s = emitted
+                        isFollowed = false
+                    } else if !Token.isMatch(real) {
+                        // The encoder did not find this match, and went on.
+                        break
+                    } else {
+                        s = emitted
+                    }
+                    if s >= limit { break scan }
                 }
+                if isFollowed || follows {
+                    let before = load32(s &- 1)
+                    table[slot(before)] = Int32(truncatingIfNeeded: s &- 1)
+                    let value = load32(s)
+                    let here = slot(value)
+                    t = Int(table[here])
+                    table[here] = Int32(truncatingIfNeeded: s)
+                    isFollowed = true
+                    if reachable(s, t) && load32(t) == value {
+                        nextS = s &+ 1
+                        skip = 32
+                        continue
+                    }
+                    s &+= 1
+                }
+                nextS = s
+                skip = 32
+                break
             }
         }
         while emitted < end { _ = literals(&oracle, &emitted, end, end) }

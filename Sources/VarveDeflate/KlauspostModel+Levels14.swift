@@ -25,27 +25,40 @@ extension KlauspostModel {
         let bits: UInt64 = hasLargeTables ? 16 : 15
         let floor = self.floor
         var emitted = from
+        // Where the last match ended, and where the search for the next one began.
+        var base = from
+        var began = from
         var s = from
         var cv = load64(s)
+        var nextS = s
+        var slot = 0
+        var now: UInt64 = 0
+        // What the second of two lookups finds; whether that is to be looked at next.
+        var ahead = 0
+        var isSecond = false
         scan: while true {
-            var nextS = s
             var t = 0
             while true {
-                var slot = hashFast(cv, bits)
-                t = Int(table[slot])
-                nextS = s &+ 2 &+ (s &- emitted) &>> 5
-                if nextS > limit { break scan }
-                var now = load64(nextS)
-                table[slot] = Int32(truncatingIfNeeded: s)
-                slot = hashFast(now, bits)
-                if reachable(s, t) && load32(t) == UInt32(truncatingIfNeeded: cv) {
-                    table[slot] = Int32(truncatingIfNeeded: nextS)
-                    break
+                if !isSecond {
+                    slot = hashFast(cv, bits)
+                    t = Int(table[slot])
+                    nextS = s &+ 2 &+ (s &- base) &>> 5
+                    if nextS > limit { break scan }
+                    now = load64(nextS)
+                    table[slot] = Int32(truncatingIfNeeded: s)
+                    slot = hashFast(now, bits)
+                    ahead = Int(table[slot])
+                    if reachable(s, t) && load32(t) == UInt32(truncatingIfNeeded: cv) {
+                        table[slot] = Int32(truncatingIfNeeded: nextS)
+                        isSecond = true
+                        break
+                    }
                 }
+                isSecond = false
                 cv = now
                 s = nextS
                 nextS &+= 1
-                t = Int(table[slot])
+                t = ahead
                 now &>>= 8
                 table[slot] = Int32(truncatingIfNeeded: s)
                 if reachable(s, t) && load32(t) == UInt32(truncatingIfNeeded: cv) {
@@ -56,6 +69,7 @@ extension KlauspostModel {
                 cv = now
                 s = nextS
             }
+            let found = s
             while true {
                 var l = lengthLong(s &+ 4, t &+ 4, end) &+ 4
                 while t > floor && s > emitted && plain[t &- 1] == plain[s &- 1] {
@@ -65,11 +79,40 @@ extension KlauspostModel {
                 }
                 let distance = s &- t
                 if !literals(&oracle, &emitted, s, end) || !match(&oracle, &emitted, l, distance, end) {
-                    s = emitted
-                    if s >= limit { break scan }
-                    cv = load64(s)
-                    break
+                    l = emitted &- departedAt
+                    if !parameters.follows {
+                        s = emitted
+                        if s >= limit { break scan }
+                        base = s
+                        began = s
+                        cv = load64(s)
+                        isSecond = false
+                        break
+                    }
+                    if l < 3 && departedAt == s && began >= 0 {
+                        // The encoder did not find this match, and went on.
+                        s = found
+                        if !isSecond {
+                            table[slot] = Int32(truncatingIfNeeded: found)
+                            cv = now
+                            s = nextS
+                        }
+                        break
+                    }
+                    if l < 3 {
+                        // It found none where a match had ended.
+                        base = departedAt
+                        s = emitted
+                        if s >= limit { break scan }
+                        cv = load64(s)
+                        began = s
+                        isSecond = false
+                        break
+                    }
+                    if began >= 0 { nextS = visited(from: began, base, upTo: departedAt) }
                 }
+                base = emitted
+                isSecond = false
                 s = emitted
                 if nextS >= s { s = nextS &+ 1 }
                 if s >= limit {
@@ -85,11 +128,26 @@ extension KlauspostModel {
                 if !reachableAll(s, t) || load32(t) != UInt32(truncatingIfNeeded: x) {
                     cv = x &>> 8
                     s &+= 1
+                    began = s
                     break
                 }
+                // Nothing is searched before this one.
+                began = -1
             }
         }
         rest(&oracle, &emitted, end)
+    }
+
+    /// The position after the first one at `place` or behind it that a search looks at which began at `start`.
+    /// - Parameter base: Where the match before had ended.
+    private func visited(from start: Int, _ base: Int, upTo place: Int) -> Int {
+        var s = start
+        while true {
+            let next = s &+ 2 &+ (s &- base) &>> 5
+            if s >= place { return next }
+            if next >= place { return next &+ 1 }
+            s = next &+ 1
+        }
     }
 
     /// As ``reachable(_:_:)``, the farthest distance included.

@@ -39,6 +39,8 @@ final class KlauspostModel: TokenModel {
     struct Parameters: Equatable {
         var level = 5
         var era = Era.since1_15_11
+        /// Level 1: whether the search goes on as the encoder's where that did not find a match, or another one.
+        var follows = false
     }
 
     static let farthest = 32768
@@ -62,13 +64,15 @@ final class KlauspostModel: TokenModel {
     let table: UnsafeMutablePointer<Int32>
     /// Last two positions by long hash.
     let longTable: UnsafeMutablePointer<Int32>
-    private static let tableCount = 1 << 15
-    private static let longCount = 1 << 18
+    private let tableCount: Int
+    private let longCount: Int
     private let nothing: UnsafeMutablePointer<UInt8>
 
     private(set) var plain: UnsafePointer<UInt8>
     private(set) var position = 0
     private(set) var steps = 0
+    /// Where the last token began that was not as proposed.
+    private(set) var departedAt = 0
     /// No text before this is known.
     private(set) var floor = 0
     /// Kept up only where the output depends on it.
@@ -87,10 +91,10 @@ final class KlauspostModel: TokenModel {
         case .before1_15_10, .since1_15_11, .since1_18: cutsShort = false
         case .before1_15, .before1_14_3, .before1_12, .before1_10_2: cutsShort = true
         }
-        table = .allocate(capacity: Self.tableCount * 4)
-        table.initialize(repeating: Self.never, count: Self.tableCount * 4)
-        longTable = .allocate(capacity: Self.longCount)
-        longTable.initialize(repeating: Self.never, count: Self.longCount)
+        (tableCount, longCount) = Self.counts(parameters)
+        // Every start clears them.
+        table = .allocate(capacity: tableCount)
+        longTable = .allocate(capacity: longCount)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -118,11 +122,22 @@ final class KlauspostModel: TokenModel {
         }
     }
 
+    /// Entries of the two tables that a level has.
+    private static func counts(_ parameters: Parameters) -> (table: Int, long: Int) {
+        let isEarly = parameters.era == .before1_10_2
+        let table = isEarly || parameters.level == 2 ? 1 << 17 : 1 << 15
+        switch parameters.level {
+        case 0, 1: return (table, 0)
+        case 2: return (table, isEarly ? 1 << 18 : 0)
+        case 3: return (table, 1 << 18)
+        case 4: return (table, 1 << 15)
+        default: return (table, 1 << 16)
+        }
+    }
+
     private func clear() {
-        let isLarge = parameters.level == 2 || parameters.era == .before1_10_2
-        let usedCount = isLarge ? Self.tableCount * 4 : Self.tableCount
-        table.update(repeating: Self.never, count: usedCount)
-        longTable.update(repeating: Self.never, count: Self.longCount)
+        table.update(repeating: Self.never, count: tableCount)
+        longTable.update(repeating: Self.never, count: longCount)
     }
 
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
@@ -215,6 +230,7 @@ final class KlauspostModel: TokenModel {
             let byte = plain[at]
             let real = oracle.next(UInt32(byte), literal: byte, limit: end &- at)
             if Token.isMatch(real) {
+                departedAt = at
                 at &+= Token.length(real)
                 return false
             }
@@ -233,8 +249,12 @@ final class KlauspostModel: TokenModel {
             let part = left <= 258 ? left : (left > 261 && !cutsShort ? 258 : 255)
             let token = Token.match(length: part, distance: distance)
             let real = oracle.next(token, literal: plain[at], limit: end &- at)
-            at &+= Token.span(real)
-            if real != token { return false }
+            if real != token {
+                departedAt = at
+                at &+= Token.span(real)
+                return false
+            }
+            at &+= part
             left &-= part
         }
         return true

@@ -237,6 +237,15 @@ struct MinizCodes {
     /// With so many plain bytes, a block that seems to save nothing ends.
     private static let least = 31 << 10
 
+    init() {}
+
+    /// Those of so many tokens.
+    init(tokens: Int, matches: Int, plain: Int) {
+        used = 1 + tokens + 2 * matches + tokens / 8
+        flagsLeft = 8 - tokens % 8
+        self.plain = plain
+    }
+
     @inline(__always)
     mutating func count(_ token: UInt32) {
         used &+= Token.isMatch(token) ? 3 : 1

@@ -6,7 +6,7 @@ enum ModelChoice: Equatable {
     case generic(GenericModel.Parameters)
     case chain(ChainModel.Parameters)
     case go(GoModel.Parameters)
-    case goFast
+    case goFast(follows: Bool)
     case klauspostLazy(KlauspostLazyModel.Parameters)
     case klauspost(KlauspostModel.Parameters)
     case libdeflate(LibdeflateModel.Parameters)
@@ -60,6 +60,17 @@ enum ModelChoice: Equatable {
         }
     }
 
+    /// Whether a model that begins out of step is soon in step all the same, having gone on from the real tokens: what is wrong at
+    /// first costs some hundred bytes, less than to look for a place where nothing is.
+    var mends: Bool {
+        switch self {
+        case .klauspost(let p): return p.follows
+        case .goFast(let follows): return follows
+        case .igzip(let p): return p.level < 3
+        default: return false
+        }
+    }
+
     /// Plain bytes between restart points, at most as long as blocks are short: fewer for the slow levels, so that a range
     /// is at hand in some 20 ms.
     var segmentTarget: Int {
@@ -96,9 +107,9 @@ enum ModelChoice: Equatable {
             case nil: return [p.gnu ? 2 : 1, p.level, settings]
             }
         case .go(let p): return [3, p.level, 0]
-        case .goFast: return [5, 1, 0]
+        case .goFast(let follows): return [5, 1, follows ? 1 : 0]
         case .klauspostLazy(let p): return [6, p.level, p.era.rawValue]
-        case .klauspost(let p): return [4, p.level, p.era.rawValue]
+        case .klauspost(let p): return [4, p.level, p.era.rawValue | (p.follows ? 16 : 0)]
         case .libdeflate(let p): return [9, p.level, 0]
         case .igzip(let p): return [10, p.level, 0]
         case .optimal(let p) where p.costs == .codes: return [11, p.depth, 0]
@@ -129,9 +140,13 @@ enum ModelChoice: Equatable {
             guard (2...9).contains(raw[1]) else { return nil }
             self = .go(.init(level: raw[1]))
         case 4:
-            guard let era = KlauspostModel.Era(rawValue: raw[2]), era.has(raw[1]) else { return nil }
-            self = .klauspost(.init(level: raw[1], era: era))
-        case 5: self = .goFast
+            guard let era = KlauspostModel.Era(rawValue: raw[2] & 15), era.has(raw[1]), raw[2] >> 5 == 0 else {
+                return nil
+            }
+            self = .klauspost(.init(level: raw[1], era: era, follows: raw[2] & 16 != 0))
+        case 5:
+            guard raw[2] == 0 || raw[2] == 1 else { return nil }
+            self = .goFast(follows: raw[2] == 1)
         case 6:
             guard (7...9).contains(raw[1]), let era = KlauspostLazyModel.Era(rawValue: raw[2]) else { return nil }
             self = .klauspostLazy(.init(level: raw[1], era: era))
@@ -185,7 +200,8 @@ enum ModelChoice: Equatable {
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: RankedChainModel(p)))
         case .chain(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ChainModel(p)))
         case .go(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoModel(p)))
-        case .goFast: return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoFastModel()))
+        case .goFast(let follows):
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoFastModel(follows: follows)))
         case .klauspostLazy(let p):
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostLazyModel(p)))
         case .klauspost(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: KlauspostModel(p)))

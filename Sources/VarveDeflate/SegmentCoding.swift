@@ -71,12 +71,16 @@ protocol SegmentCoding: AnyObject {
     var steps: Int { get }
     /// Departures of the last segment written.
     var corrections: Int { get }
+    /// Tokens of it that were as the model has them before the first departure; more than there are if there was none.
+    var goodBefore: Int { get }
     /// Whether the last segment written has a block that the format has no words for.
     var unrepresentable: Bool { get }
     /// Why the last segment was not written to its end, if it was not.
     var gaveUp: GaveUp? { get }
     /// How many of the elements the last segment written has: not all, if ``Effort/segmentWork`` ended it.
     var elementCount: Int { get }
+    /// Takes other parameters of the same model.
+    func follow(_ parameters: StreamParameters)
     /// What the model says of the last segment (``TokenModel/restart(before:)``).
     func restart(before limit: Int) -> Int?
     func write(
@@ -136,10 +140,12 @@ final class SpecializedWalk: SegmentCoding {
 
     var steps: Int { walk.steps }
     var corrections: Int { walk.corrections }
+    var goodBefore: Int { walk.goodBefore }
     var unrepresentable: Bool { walk.unrepresentable }
     var gaveUp: GaveUp? { walk.gaveUp }
     var elementCount: Int { walk.elementCount }
     func restart(before limit: Int) -> Int? { walk.restart(before: limit) }
+    func follow(_ parameters: StreamParameters) { walk.follow(parameters) }
 
     func write(
         _ elements: ArraySlice<StreamElement>, plain: UnsafePointer<UInt8>, plainOrigin: Int, geometry: SegmentGeometry,

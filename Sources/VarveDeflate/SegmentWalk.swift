@@ -4,7 +4,7 @@
 /// The description of one segment, coded by a writer (analysis) or by a reader (rebuild): the same code for both, so that
 /// they cannot disagree.
 final class SegmentWalk<Model: TokenModel>: SegmentCoding {
-    let parameters: StreamParameters
+    private(set) var parameters: StreamParameters
     let model: Model
     let headers = HeaderCoder()
     let probabilities = Probabilities(count: 1024)
@@ -34,6 +34,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     var jobStart = 0
     var endings: ArraySlice<Int> = []
     private(set) var corrections = 0
+    private(set) var goodBefore = Int.max
     var unrepresentable = false
     private(set) var gaveUp: GaveUp?
     private(set) var elementCount = 0
@@ -49,7 +50,6 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         distanceCounts = .allocate(capacity: 32)
         distanceCounts.initialize(repeating: 0, count: 32)
         scratch = .allocate(capacity: Self.scratchCapacity)
-        scratch.initialize(repeating: 0, count: Self.scratchCapacity)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -60,6 +60,11 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         distanceCounts.deallocate()
         scratch.deallocate()
         nothing.deallocate()
+    }
+
+    func follow(_ parameters: StreamParameters) {
+        self.parameters = parameters
+        watch = BlockRuleWatch(rule: parameters.rule)
     }
 
     var sparse: Bool { !Model.describesTokens }
@@ -76,6 +81,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         inputEnd = -1
         memberStart = nil
         corrections = 0
+        goodBefore = .max
         unrepresentable = false
         gaveUp = nil
         stepsBefore = model.steps
@@ -172,6 +178,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         _ = coder.tree(probabilities.base + context * 8, bits: 3, 4)
         if sparse { tape.close() }
         corrections = tape.corrections
+        goodBefore = tape.goodBefore
         let empty = sparse && tape.corrections == 0
         return (coder.finish(), empty ? [] : tape.coder.finish())
     }

@@ -6,6 +6,7 @@
 /// one leaves nothing to be said.
 struct ShortLooks {
     private let prefix: StreamPrefix
+    private let isFirst: Bool
     /// What the looks over the glance came to.
     private(set) var trials: [StreamPrefix.Trial] = []
     /// The rest of the family of one that left nothing to be said.
@@ -21,8 +22,11 @@ struct ShortLooks {
     private let blinkEnds: Int
     private let glanceEnds: Int
 
-    init(at prefix: StreamPrefix) {
+    /// - Parameter isFirst: Whether nothing is known yet: then one that leaves hardly anything to be said will do, for the
+    ///   rest of its family is asked where it fails.
+    init(at prefix: StreamPrefix, isFirst: Bool = true) {
         self.prefix = prefix
+        self.isFirst = isFirst
         blinkSize = prefix.compressed(prefix.blink)
         glanceSize = prefix.compressed(prefix.glance)
         blinkEnds = Effort.bytes(endings: prefix.endings(in: prefix.blink))
@@ -41,6 +45,12 @@ struct ShortLooks {
     /// Whether a description of the glance is no longer than that by a model of an encoder that is known: each place where
     /// input ended takes some bytes.
     func isCheap(_ cost: StreamPrefix.Cost) -> Bool { cost.bytes - glanceEnds <= glanceSize / 400 }
+
+    /// Whether a description of the glance says nothing but where input ended, or, where that will do, hardly anything else.
+    func isClear(_ cost: StreamPrefix.Cost) -> Bool {
+        let most = cost.isPerfect ? StreamPrefix.tie : isFirst ? 2 * StreamPrefix.tie : 0
+        return isCheap(cost) && cost.bytes - glanceEnds <= most
+    }
 
     /// Looks at families until one has a model with no token wrong.
     mutating func look(at families: [[StreamParameters]]) {
@@ -91,7 +101,7 @@ struct ShortLooks {
         shortest = min(shortest, found.bytes)
         trials.append((found, parameters))
         ranking.asked.insert(index)
-        guard found.isPerfect, isCheap(found), found.bytes - glanceEnds <= StreamPrefix.tie else { return false }
+        guard isClear(found) else { return false }
         // zlib and GNU gzip search alike and differ in where blocks end: the other one may be better still.
         for other in ranking.family.indices
         where !ranking.asked.contains(other) && ranking.family[other].searchesLike(parameters) {

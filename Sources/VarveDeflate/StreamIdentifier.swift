@@ -9,6 +9,7 @@ struct StreamIdentifier {
         var scanner: StreamScanner
         /// The elements that the scanner has come by so far.
         var elements: [StreamElement]
+        var walks = WalkShelf()
     }
 
     private let source: CompressedReader
@@ -20,6 +21,6 @@ struct StreamIdentifier {
     func identify() throws -> Found {
         var scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
         let prefix = try StreamPrefix(&scanner)
-        return Found(choice: prefix.best(), scanner: scanner, elements: prefix.elements)
+        return Found(choice: prefix.best(), scanner: scanner, elements: prefix.elements, walks: prefix.walks)
     }
 }

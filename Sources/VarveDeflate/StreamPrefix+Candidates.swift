@@ -98,9 +98,7 @@ extension StreamPrefix {
     /// Whether all blocks but the last fill miniz's buffer of tokens.
     private func mayBeMiniz(_ blocks: [DeflateBlock]) -> Bool {
         blocks.allSatisfy { block in
-            var codes = MinizCodes()
-            for index in block.tokenStart..<(block.tokenStart + block.tokenCount) { codes.count(tokens.base[index]) }
-            return codes.isFull
+            MinizCodes(tokens: block.tokenCount, matches: block.matchCount, plain: block.plainCount).isFull
         }
     }
 
@@ -110,23 +108,25 @@ extension StreamPrefix {
 
     /// What the sample's matches say about zlib's settings; the usual ones where there are too few to say.
     private func matchFacts() -> MatchFacts {
-        var farthest = 0
-        var shortest = Int.max
-        var threes = 0
+        var farthest: Int32 = 0
+        var shortest = Int32.max
+        var threes: Int32 = 0
         var matches = 0
         var literals = 0
         for case .block(let block) in sample where block.matchCount > 0 {
             matches += block.matchCount
             literals += block.tokenCount - block.matchCount
+            // Without branches, many tokens at once: a literal has distance 0.
             for index in block.tokenStart..<(block.tokenStart + block.tokenCount) {
-                let token = tokens.base[index]
-                if !Token.isMatch(token) { continue }
-                farthest = max(farthest, Token.distance(token))
-                shortest = min(shortest, Token.length(token))
-                if Token.length(token) == 3 { threes += 1 }
+                let token = Int32(truncatingIfNeeded: tokens.base[index])
+                let distance = token &>> 9
+                let length = distance > 0 ? token & 511 : Int32.max
+                farthest = distance > farthest ? distance : farthest
+                shortest = length < shortest ? length : shortest
+                threes &+= length == 3 ? 1 : 0
             }
         }
-        let few: Threes = threes == 0 ? .none : (threes <= matches / 12 ? .few : .many)
+        let few: Threes = threes == 0 ? .none : (Int(threes) <= matches / 12 ? .few : .many)
         // Too few to say anything: the usual encoders go first.
         if matches < 100 || literals < 500 { return (15, .usual, .few) }
         if farthest == 1 { return (15, .runs, .few) }
@@ -265,14 +265,19 @@ extension StreamPrefix {
     /// Encoders that take their input in pieces of 65535 bytes: klauspost's up to level 6, Go's level 1.
     private func piecedFamily(_ levels: [Int]) -> [StreamParameters] {
         func set(_ model: ModelChoice) -> StreamParameters {
-            StreamParameters(model: model, rule: .plain(65535), tree: .go)
+            var model = model
+            if case .klauspost(var settings) = model, settings.level == 1 {
+                settings.follows = true
+                model = .klauspost(settings)
+            }
+            return StreamParameters(model: model, rule: .plain(65535), tree: .go)
         }
         var result: [StreamParameters] = []
         for level in levels {
             if level == 4 { result.append(set(.klauspost(.init(level: 4, era: .since1_18)))) }
             result.append(set(.klauspost(.init(level: level, era: .since1_15_11))))
             result.append(set(.klauspost(.init(level: level, era: .before1_15_10))))
-            if level == 1 { result.append(set(.goFast)) }
+            if level == 1 { result.append(set(.goFast(follows: true))) }
         }
         for level in levels {
             result.append(set(.klauspost(.init(level: level, era: .before1_15))))

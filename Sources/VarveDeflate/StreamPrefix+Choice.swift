@@ -30,11 +30,15 @@ extension StreamPrefix {
     ///   - rival: Other parameters to be compared with, and to be kept if nothing is better.
     ///   - keepsUnits: Whether the rival's input units are right.
     func best(against rival: StreamParameters? = nil, keepsUnits: Bool = false) -> Choice {
-        var looks = ShortLooks(at: self)
+        var looks = ShortLooks(at: self, isFirst: rival == nil)
         looks.look(at: families())
         let trials = looks.trials.sorted { $0.cost.bytes < $1.cost.bytes }
-        if rival == nil, let first = trials.first, first.cost.isPerfect, looks.isCheap(first.cost) {
-            let ties = trials.filter { $0.cost.isPerfect && $0.cost.bytes <= first.cost.bytes + Self.tie }
+        if rival == nil, let first = trials.first, looks.isCheap(first.cost),
+            first.cost.isPerfect || looks.isClear(first.cost)
+        {
+            let ties = trials.filter { trial in
+                trial.cost.bytes <= first.cost.bytes + Self.tie && (trial.cost.isPerfect || !first.cost.isPerfect)
+            }
             if let unit = unit(for: first.parameters) {
                 let sets = (ties.map(\.parameters) + looks.untried).map { $0.cutting(unit) }
                 return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))

@@ -14,6 +14,7 @@ struct StreamPrefix {
 
     let plain: PlainBuffer
     let tokens: TokenBuffer
+    let walks: WalkShelf
     private(set) var elements: [StreamElement] = []
     /// Where input is known to have ended, from the start of all plain bytes.
     private(set) var endings: [Int] = []
@@ -32,6 +33,7 @@ struct StreamPrefix {
     init(_ scanner: inout StreamScanner) throws {
         plain = scanner.reader.plain
         tokens = scanner.reader.tokens
+        walks = WalkShelf()
         segment = { _ in DeflatePlan.Segment() }
         start = 0
         member = 0
@@ -55,11 +57,12 @@ struct StreamPrefix {
     /// A stretch of a stream that is being analysed; it begins with a block.
     /// - Parameter segment: How a segment that begins there gets at a model's state.
     init(
-        _ reader: InflateReader, _ elements: [StreamElement], endings: [Int], compressedBytes: Int, start: Int,
-        member: Int, segment: @escaping (StreamParameters) -> DeflatePlan.Segment
+        _ reader: InflateReader, _ elements: [StreamElement], walks: WalkShelf, endings: [Int], compressedBytes: Int,
+        start: Int, member: Int, segment: @escaping (StreamParameters) -> DeflatePlan.Segment
     ) {
         plain = reader.plain
         tokens = reader.tokens
+        self.walks = walks
         self.elements = elements
         self.endings = endings.filter { $0 > start || $0 == start && start > member }
         self.segment = segment
@@ -97,7 +100,8 @@ struct StreamPrefix {
             if block.kind != .stored && block.plainCount > 2 * plainMost
                 && (block.tokenCount > compressedMin || block.plainCount > DeflateAnalyzer.prefixMost)
             {
-                result.append(.block(shortened(block, tokens: compressedMin, plain: DeflateAnalyzer.prefixMost)))
+                result.append(
+                    .block(block.shortened(tokens, count: compressedMin, plainMost: DeflateAnalyzer.prefixMost)))
                 break
             }
             result.append(element)
@@ -110,24 +114,6 @@ struct StreamPrefix {
         var end = start
         for case .block(let block) in sample { end = block.plainStart + block.plainCount }
         return endings.reduce(0) { $0 + ($1 <= end ? 1 : 0) }
-    }
-
-    /// The beginning of a block as one of its own.
-    private func shortened(_ block: DeflateBlock, tokens tokensMost: Int, plain plainMost: Int) -> DeflateBlock {
-        var result = block
-        result.kind = .fixed
-        result.isFinal = false
-        result.header = nil
-        result.plainCount = 0
-        result.tokenCount = 0
-        result.matchCount = 0
-        while result.tokenCount < min(tokensMost, block.tokenCount) && result.plainCount < plainMost {
-            let token = tokens.base[block.tokenStart + result.tokenCount]
-            result.plainCount += Token.span(token)
-            if Token.isMatch(token) { result.matchCount += 1 }
-            result.tokenCount += 1
-        }
-        return result
     }
 
     /// What it came to to describe something by a model.
@@ -168,7 +154,8 @@ struct StreamPrefix {
             start: start - origin, end: end - origin, available: min(end + DeflatePlan.lookahead, plain.end) - origin,
             lead: from.lead, history: from.history, age: from.age)
         if geometry.start < geometry.lead + geometry.history { return Cost() }
-        let walk = parameters.model.makeWalk(parameters)
+        let walk = walks.take(parameters)
+        defer { walks.put(walk, parameters.model) }
         let (blocks, tokens) = walk.write(
             sample, plain: UnsafePointer(plain.base), plainOrigin: origin, geometry: geometry,
             tokens: tokens.base, endings: endings.map { $0 - origin }[...],

@@ -130,6 +130,11 @@ enum BlockRule: Equatable {
         }
     }
 
+    var countsPlain: Bool {
+        if case .plain = self { return true }
+        return false
+    }
+
     /// Whether a Huffman block may go on over several pieces.
     var continues: Bool {
         switch self {

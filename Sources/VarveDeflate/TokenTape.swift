@@ -75,6 +75,8 @@ struct TokenTape<C: BinaryCoder>: TokenOracle {
     private var gap = 0
     private let p: UnsafeMutablePointer<UInt16>
     private(set) var corrections = 0
+    /// Good proposals before the first departure.
+    private(set) var goodBefore = Int.max
 
     static var probabilityCount: Int { 1024 }
 
@@ -131,6 +133,7 @@ struct TokenTape<C: BinaryCoder>: TokenOracle {
     @inline(never)
     private mutating func departure(_ known: UInt32, _ predicted: UInt32, literal: UInt8, limit: Int) -> UInt32 {
         corrections &+= 1
+        if corrections == 1 { goodBefore = gap }
         if C.isWriting { _ = coder.number(p + 64, gap) }
         gap = 0
         let wasMatch = Token.isMatch(predicted)

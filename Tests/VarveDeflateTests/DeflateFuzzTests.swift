@@ -84,7 +84,7 @@ struct DeflateFuzzTests {
         StreamParameters(
             model: .miniz(.init(level: 5)), rule: .model, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
         StreamParameters(model: .go(.init(level: 6)), rule: .tokens(7), tree: .go, unitSize: 64, unitDictionary: -1),
-        StreamParameters(model: .goFast, rule: .plain(65535), tree: .go),
+        StreamParameters(model: .goFast(follows: true), rule: .plain(65535), tree: .go),
         StreamParameters(
             model: .klauspost(.init(level: 5)), rule: .plain(33), tree: .go, unitSize: 70, unitDictionary: 30),
         StreamParameters(model: .klauspost(.init(level: 3)), rule: .plain(200), tree: .go),

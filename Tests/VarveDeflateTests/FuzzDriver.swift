@@ -159,7 +159,7 @@ struct FuzzDriver {
             let level = level(1...10)
             model = .miniz(.init(level: level, piecesGoOn: level == 1 && small % 4 == 0))
         case 3: model = .go(.init(level: level(2...9)))
-        case 4: model = .goFast
+        case 4: model = .goFast(follows: level(0...1) == 1)
         case 13:
             let costs = OptimalModel.CostSource.allCases
             model = .optimal(.init(depth: level(1...40), costs: costs[level(0...(costs.count - 1))]))
@@ -183,9 +183,9 @@ struct FuzzDriver {
                 switch level(0...7) {
                 case 0: .klauspost(.init(level: 4, era: .since1_18))
                 case 2: .klauspost(.init(level: 3, era: .before1_14_3))
-                case 3: .klauspost(.init(level: level(1...3), era: .before1_10_2))
+                case 3: .klauspost(.init(level: level(1...3), era: .before1_10_2, follows: level(0...1) == 1))
                 case 1: .klauspost(.init(level: 0, era: eras[2 * level(0...1)]))
-                default: .klauspost(.init(level: level(1...6), era: eras[level(0...3)]))
+                default: .klauspost(.init(level: level(1...6), era: eras[level(0...3)], follows: level(0...1) == 1))
                 }
         }
         var result = StreamParameters(model: model)
@@ -211,12 +211,5 @@ struct FuzzDriver {
             if random.next() % 3 == 0 { result.jobSize = Int.random(in: 1...5000, using: &random) }
         }
         return result
-    }
-}
-
-extension BlockRule {
-    fileprivate var countsPlain: Bool {
-        if case .plain = self { return true }
-        return false
     }
 }
