@@ -14,6 +14,7 @@ package typealias CompressedReader = (_ offset: Int, _ into: UnsafeMutableRawBuf
 final class InflateReader {
     /// A block of more tokens than this is refused.
     static let tokensMax = 8 << 20
+    private static let tokensUsual = 1 << 20
     /// A fixed block goes on in a further part after so many plain bytes.
     static let partMost = 350_000
     /// A block of more plain bytes than this is refused.
@@ -46,7 +47,8 @@ final class InflateReader {
     init(source: @escaping CompressedReader, plainCapacity: Int) throws {
         self.source = source
         plain = PlainBuffer(capacity: plainCapacity)
-        tokens = TokenBuffer()
+        // As many as a look at a stream's beginning has: memory that is not used is not there.
+        tokens = TokenBuffer(capacity: Self.tokensUsual)
         input = .allocate(capacity: Self.inputCapacity + Self.inputPadding)
         input.initialize(repeating: 0, count: Self.inputCapacity + Self.inputPadding)
         let fixed = FixedCodes.lengths
