@@ -12,15 +12,16 @@ final class BitSink {
     /// Codes ready to be written, bits reversed: value in the low 24 bits, bit count above. By token value below 256,
     /// end of block at 256, lengths 3-258 at 256 + length.
     private let literalCodes: UnsafeMutablePointer<UInt32>
-    private let distanceCodes: UnsafeMutablePointer<UInt32>
+    /// Distance codes: bits 0-15 code, 16-21 its bit count, 32-37 that of code and extra bits, 48-63 the least distance.
+    private let distanceCodes: UnsafeMutablePointer<UInt64>
 
     /// Starts with `phase` bits already there (a segment may begin in the middle of a byte).
     init(capacity: Int, phase: Int, phaseBits: Int) {
         self.capacity = max(capacity, 1 << 16)
         base = .allocate(capacity: self.capacity + 64)
-        literalCodes = .allocate(capacity: 520)
+        literalCodes = .allocate(capacity: 768)
         distanceCodes = .allocate(capacity: 32)
-        literalCodes.initialize(repeating: 0, count: 520)
+        literalCodes.initialize(repeating: 0, count: 768)
         distanceCodes.initialize(repeating: 0, count: 32)
         held = phase & 7
         accumulator = UInt64(truncatingIfNeeded: phaseBits) & ((1 &<< UInt64(held)) &- 1)
@@ -99,7 +100,13 @@ final class BitSink {
         }
         Self.assign(lengths + literals, distances, &codes)
         distanceCodes.update(repeating: 0, count: 32)
-        for symbol in 0..<min(distances, 30) { distanceCodes[symbol] = codes[symbol] }
+        for symbol in 0..<30 {
+            let entry = symbol < distances ? codes[symbol] : 0
+            let size = UInt64(entry >> 24)
+            distanceCodes[symbol] =
+                UInt64(entry & 0xffff) | size << 16 | (size + UInt64(DeflateTables.distanceExtra[symbol])) << 32
+                | UInt64(DeflateTables.distanceBase[symbol]) << 48
+        }
     }
 
     /// Canonical codes of `n` lengths, reversed for writing. Lengths must not be over-subscribed.
@@ -153,38 +160,26 @@ final class BitSink {
     ) {
         setCodes(lengths, literals: literals, distances: distances)
         reserve(tokenCount * 6 + 32)
-        let table = DeflateTables.shared
         let literalCodes = self.literalCodes
         let distanceCodes = self.distanceCodes
+        let codes = DeflateTables.shared.distanceCodes
         var accumulator = self.accumulator
         var held = UInt64(self.held)
         var out = UnsafeMutableRawPointer(base + count)
-        DeflateTables.distanceBase.withUnsafeBufferPointer { bases in
-            DeflateTables.distanceExtra.withUnsafeBufferPointer { extras in
-                for index in 0..<tokenCount {
-                    let token = tokens[index]
-                    if token < 512 {
-                        let entry = literalCodes[Int(token & 255)]
-                        accumulator |= UInt64(entry & 0xff_ffff) &<< held
-                        held &+= UInt64(entry &>> 24)
-                    } else {
-                        let entry = literalCodes[256 &+ Int(token & 511)]
-                        accumulator |= UInt64(entry & 0xff_ffff) &<< held
-                        held &+= UInt64(entry &>> 24)
-                        let distance = Int(token &>> 9)
-                        let code = table.distanceCode(of: distance)
-                        let distanceEntry = distanceCodes[code]
-                        accumulator |= UInt64(distanceEntry & 0xff_ffff) &<< held
-                        held &+= UInt64(distanceEntry &>> 24)
-                        accumulator |= UInt64(truncatingIfNeeded: distance &- Int(bases[code])) &<< held
-                        held &+= UInt64(extras[code])
-                    }
-                    out.storeBytes(of: accumulator, as: UInt64.self)
-                    out += Int(held &>> 3)
-                    accumulator &>>= held & 0x38
-                    held &= 7
-                }
-            }
+        // Literals have a distance of no bits: a branch would be wrong too often.
+        for index in 0..<tokenCount {
+            let token = tokens[index]
+            let entry = literalCodes[Token.slot(token)]
+            let far = distanceCodes[Int(codes[Token.distanceSlot(token)])]
+            let size = UInt64(entry &>> 24)
+            let extra = UInt64(token &>> 9) &- far &>> 48
+            let value = UInt64(entry & 0xff_ffff) | (far & 0xffff | extra &<< (far &>> 16)) &<< size
+            accumulator |= value &<< held
+            held &+= size &+ far &>> 32 & 63
+            out.storeBytes(of: accumulator, as: UInt64.self)
+            out += Int(held &>> 3)
+            accumulator &>>= held & 0x38
+            held &= 7
         }
         count = out - UnsafeMutableRawPointer(base)
         self.accumulator = accumulator

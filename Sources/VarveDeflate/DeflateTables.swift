@@ -19,6 +19,15 @@ enum Token {
     /// Plain bytes that the token stands for.
     @inline(__always)
     static func span(_ token: UInt32) -> Int { token >= 512 ? Int(token & 511) : 1 }
+    /// A place below 768 for each literal (its value) and each length (256 more), found without a branch.
+    @inline(__always)
+    static func slot(_ token: UInt32) -> Int { Int(token < 512 ? token & 255 : token & 511 &+ 256) }
+    /// A place below 514 for the distances of each code, found without a branch; 0 for literals.
+    @inline(__always)
+    static func distanceSlot(_ token: UInt32) -> Int {
+        let distance = token &>> 9
+        return Int(distance <= 256 ? distance : 257 &+ ((distance &- 1) &>> 7 & 255))
+    }
 }
 
 /// Lookup tables, filled once. The pointers live as long as the process.
@@ -46,6 +55,12 @@ struct DeflateTables: @unchecked Sendable {  // Written once before it is shared
     let lengthCode: UnsafeMutablePointer<UInt8>
     /// Distance code (0-29) of a distance: entry `d - 1` below 257, entry `256 + ((d - 1) >> 7)` above.
     let distanceCode: UnsafeMutablePointer<UInt8>
+    /// Symbol of a literal or length, by ``Token/slot(_:)``.
+    let symbols: UnsafeMutablePointer<UInt16>
+    /// Distance code by ``Token/distanceSlot(_:)``, ``noDistance`` for literals.
+    let distanceCodes: UnsafeMutablePointer<UInt8>
+    /// Stands for the distance code of a literal; no symbol of the format.
+    static let noDistance = 31
 
     private init() {
         lengthCode = .allocate(capacity: 512)
@@ -69,6 +84,13 @@ struct DeflateTables: @unchecked Sendable {  // Written once before it is shared
                 }
             }
         }
+        symbols = .allocate(capacity: 768)
+        symbols.initialize(repeating: 0, count: 768)
+        for literal in 0..<256 { symbols[literal] = UInt16(literal) }
+        for length in 0..<512 { symbols[256 + length] = 257 + UInt16(lengthCode[length]) }
+        distanceCodes = .allocate(capacity: 513)
+        distanceCodes.initialize(repeating: UInt8(Self.noDistance), count: 513)
+        (distanceCodes + 1).update(from: distanceCode, count: 512)
     }
 
     @inline(__always)

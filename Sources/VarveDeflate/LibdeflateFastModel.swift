@@ -63,76 +63,105 @@ final class LibdeflateFastModel: TokenModel {
 
     @inline(__always)
     private func insert(before end: Int, inputEnd: Int) {
-        let last = min(end, inputEnd &- 4)
-        var next = inserted
-        while next < last {
-            let slot = Self.hash(Self.word(plain + next))
+        inserted = Self.insert(table, plain, from: inserted, before: min(end, inputEnd &- 4))
+    }
+
+    /// Puts positions into the table.
+    /// - Returns: The first position that is not in it.
+    @inline(__always)
+    private static func insert(
+        _ table: UnsafeMutablePointer<SIMD2<Int32>>, _ plain: UnsafePointer<UInt8>, from first: Int, before end: Int
+    ) -> Int {
+        var next = first
+        while next < end {
+            let slot = hash(word(plain + next))
             table[slot] = SIMD2(Int32(truncatingIfNeeded: next), table[slot][0])
             next &+= 1
         }
-        if next > inserted { inserted = next }
+        return next
     }
 
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
         var left = maxTokens
         insert(before: at, inputEnd: inputEnd)
+        let table = self.table
+        let plain = self.plain
+        var at = self.at
+        var inserted = self.inserted
+        var matches = self.matches
+        var searches = 0
+        defer {
+            self.at = at
+            self.inserted = inserted
+            self.matches = matches
+            steps &+= searches
+        }
         while left > 0 && at < stopAt && at < inputEnd {
             if isBetweenBlocks {
                 isBetweenBlocks = false
                 blockEnd = LibdeflateSplit.latestEnd(at, inputEnd, most: Self.blockMost)
                 matches = 0
             }
-            let most = min(inputEnd &- at, 258)
-            var length = 0
-            var distance = 0
-            if most >= Self.needed && at >= inserted { length = longest(most, &distance) }
-            let token = length > 0 ? Token.match(length: length, distance: distance) : UInt32(plain[at])
-            let real = oracle.next(token, literal: plain[at], limit: stopAt &- at)
-            left &-= 1
-            at &+= Token.span(real)
-            if Token.isMatch(real) {
-                matches &+= 1
-                insert(before: at, inputEnd: inputEnd)
-            }
-            // In the last bytes the encoder asks no more.
-            if (at >= blockEnd || matches >= Self.matchesMost) && (at == inputEnd || most >= Self.needed) {
-                isBetweenBlocks = true
-                return
+            let blockEnd = self.blockEnd
+            // Within a block, in which nothing else changes.
+            while left > 0 && at < stopAt && at < inputEnd {
+                let most = min(inputEnd &- at, 258)
+                var token = UInt32(plain[at])
+                if most >= Self.needed && at >= inserted {
+                    searches &+= 1
+                    inserted = at &+ 1
+                    token = Self.longest(table, plain, at, most, otherwise: token)
+                }
+                let real = oracle.next(token, literal: plain[at], limit: stopAt &- at)
+                left &-= 1
+                at &+= Token.span(real)
+                if Token.isMatch(real) {
+                    matches &+= 1
+                    inserted = Self.insert(table, plain, from: inserted, before: min(at, inputEnd &- 4))
+                }
+                // In the last bytes the encoder asks no more.
+                if (at >= blockEnd || matches >= Self.matchesMost) && (at == inputEnd || most >= Self.needed) {
+                    isBetweenBlocks = true
+                    return
+                }
             }
         }
     }
 
-    /// The better match of two at `at`: its length, or 0.
+    /// The better match of two at a position, which enters the table; `otherwise` if there is none.
     @inline(__always)
-    private func longest(_ most: Int, _ distance: inout Int) -> Int {
-        steps &+= 1
+    private static func longest(
+        _ table: UnsafeMutablePointer<SIMD2<Int32>>, _ plain: UnsafePointer<UInt8>, _ at: Int, _ most: Int,
+        otherwise: UInt32
+    ) -> UInt32 {
         let scan = plain + at
-        let opening = Self.word(scan)
-        let slot = Self.hash(opening)
+        let opening = word(scan)
+        let slot = hash(opening)
         let newer = Int(table[slot][0])
         let older = Int(table[slot][1])
         table[slot] = SIMD2(Int32(truncatingIfNeeded: at), Int32(truncatingIfNeeded: newer))
-        inserted = at &+ 1
-        if !isNear(newer) { return 0 }
+        if !isNear(at, newer) { return otherwise }
         var best = 0
+        var distance = 0
         let first = plain + newer
-        if Self.word(first) == opening {
+        if word(first) == opening {
             best = 4 &+ Matching.length(scan + 4, first + 4, most &- 4)
             distance = at &- newer
-            if best >= min(Self.nice, most) { return best }
+            if best >= min(nice, most) { return Token.match(length: best, distance: distance) }
         }
-        if !isNear(older) { return best }
-        let second = plain + older
-        if Self.word(second) != opening { return best }
-        if best > 0 && Self.word(second + (best &- 3)) != Self.word(scan + (best &- 3)) { return best }
-        let length = 4 &+ Matching.length(scan + 4, second + 4, most &- 4)
-        if length > best {
-            best = length
-            distance = at &- older
+        if isNear(at, older) {
+            let second = plain + older
+            if word(second) == opening && (best == 0 || word(second + (best &- 3)) == word(scan + (best &- 3))) {
+                let length = 4 &+ Matching.length(scan + 4, second + 4, most &- 4)
+                if length > best {
+                    best = length
+                    distance = at &- older
+                }
+            }
         }
-        return best
+        return best > 0 ? Token.match(length: best, distance: distance) : otherwise
     }
 
     @inline(__always)
-    private func isNear(_ position: Int) -> Bool { UInt(bitPattern: at &- position &- 1) < 32767 }
+    private static func isNear(_ at: Int, _ position: Int) -> Bool { UInt(bitPattern: at &- position &- 1) < 32767 }
 }

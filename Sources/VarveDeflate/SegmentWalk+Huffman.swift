@@ -65,29 +65,10 @@ extension SegmentWalk {
         var pieceTokens = 0
         var literalOnly = 0
         if C.isWriting, let block {
-            // The piece's tokens: up to the rule's end if a token ends there, else all that are left.
-            let last = block.tokenStart + block.tokenCount
-            var index = tokensFrom
-            var reached = at
-            var matches = 0
-            var indexMost = last
-            if case .pieces(let most) = parameters.rule { indexMost = min(last, index + most) }
-            while index < indexMost && reached < ruleEnd {
-                let token = tape.tokens[index]
-                if Token.isMatch(token) { matches += 1 }
-                reached += Token.span(token)
-                index += 1
-            }
-            if reached > ruleEnd || reached != ruleEnd && index < indexMost {
-                while index < last {
-                    if Token.isMatch(tape.tokens[index]) { matches += 1 }
-                    index += 1
-                }
-                reached = blockEnd
-            }
-            end = reached
-            pieceTokens = index - tokensFrom
-            literalOnly = matches == 0 ? 1 : 0
+            let piece = self.piece(of: block, tape.tokens, from: tokensFrom, blockEnd: blockEnd, ruleEnd: ruleEnd)
+            end = piece.end
+            pieceTokens = piece.tokens
+            literalOnly = piece.hasMatches ? 0 : 1
         }
         literalOnly = coder.bit(p + 61, literalOnly)
         if C.isWriting {
@@ -144,6 +125,35 @@ extension SegmentWalk {
         at = model.position
         if let stop, at != stop { return false }
         return at > from && at <= geometry.end
+    }
+
+    /// The tokens of a block's next piece: up to the rule's end if a token ends there, else all that are left.
+    private func piece(
+        of block: DeflateBlock, _ tokens: UnsafePointer<UInt32>, from first: Int, blockEnd: Int, ruleEnd: Int
+    ) -> (end: Int, tokens: Int, hasMatches: Bool) {
+        let last = block.tokenStart + block.tokenCount
+        var indexMost = last
+        if case .pieces(let most) = parameters.rule { indexMost = min(last, first + most) }
+        if first == block.tokenStart && indexMost == last && blockEnd <= ruleEnd {
+            return (blockEnd, block.tokenCount, block.matchCount > 0)
+        }
+        var index = first
+        var reached = at
+        var matches = 0
+        while index < indexMost && reached < ruleEnd {
+            let token = tokens[index]
+            if Token.isMatch(token) { matches += 1 }
+            reached += Token.span(token)
+            index += 1
+        }
+        if reached > ruleEnd || reached != ruleEnd && index < indexMost {
+            while index < last {
+                if Token.isMatch(tokens[index]) { matches += 1 }
+                index += 1
+            }
+            reached = blockEnd
+        }
+        return (reached, index - first, matches > 0)
     }
 
     /// Runs the model with the real tokens to `end`, or to where its rule ends the block.

@@ -83,16 +83,30 @@ enum TokenCounts {
     ) {
         literals.update(repeating: 0, count: 288)
         distances.update(repeating: 0, count: 32)
-        let table = DeflateTables.shared
-        for index in 0..<count {
-            let token = tokens[index]
-            if token < 512 {
-                literals[Int(token & 255)] &+= 1
-            } else {
-                literals[257 &+ Int(table.lengthCode[Int(token & 511)])] &+= 1
-                distances[table.distanceCode(of: Int(token &>> 9))] &+= 1
+        // Every other token is counted elsewhere: like symbols in a row need not wait for each other.
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 288 + 32) { others in
+            others.initialize(repeating: 0)
+            guard let odd = others.baseAddress else { return }
+            let symbols = DeflateTables.shared.symbols
+            let codes = DeflateTables.shared.distanceCodes
+            var index = 0
+            while index &+ 1 < count {
+                let token = tokens[index]
+                let next = tokens[index &+ 1]
+                literals[Int(symbols[Token.slot(token)])] &+= 1
+                odd[Int(symbols[Token.slot(next)])] &+= 1
+                distances[Int(codes[Token.distanceSlot(token)])] &+= 1
+                odd[288 &+ Int(codes[Token.distanceSlot(next)])] &+= 1
+                index &+= 2
             }
+            if index < count {
+                literals[Int(symbols[Token.slot(tokens[index])])] &+= 1
+                distances[Int(codes[Token.distanceSlot(tokens[index])])] &+= 1
+            }
+            for symbol in 0..<288 { literals[symbol] &+= odd[symbol] }
+            for code in 0..<32 { distances[code] &+= odd[288 &+ code] }
         }
+        distances[DeflateTables.noDistance] = 0
         literals[256] = 1
     }
 }

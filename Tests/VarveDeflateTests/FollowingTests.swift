@@ -33,6 +33,7 @@ struct FollowingTests {
                 block.tokenStart = tape.index
                 model.run(&tape, maxTokens: .max, stopAt: start + Self.piece, inputEnd: start + Self.piece)
                 block.tokenCount = tape.index - block.tokenStart
+                block.matchCount = (block.tokenStart..<tape.index).count { Token.isMatch(tokens.base[$0]) }
                 blocks.append(block)
             }
         }
