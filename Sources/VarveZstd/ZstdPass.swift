@@ -41,6 +41,8 @@ final class ZstdPass {
     private static let setsMax = 16
     /// Bytes of exceptions from which on a frame costs much.
     private static let costMuch = 64
+    /// Bytes of exceptions that a frame may have before anybody asks how long it is.
+    private static let frameCostMost = 32 << 20
 
     init(source: @escaping ZstdSource, parameters: ZstdParameters?) {
         self.source = source
@@ -172,6 +174,12 @@ final class ZstdPass {
                 hash.take(UnsafeBufferPointer(start: history.text + position, count: history.end - position))
             }
             if plainBytes >= plainMax || cost > costMax { return }
+            // A second look, at the frame's end, mends what is about as dear as a plan may be; more would only grow.
+            if exceptions.count > Self.frameCostMost,
+                exceptions.count > (input.offset - start) / 100 * (2 * ZstdAnalyzer.planPercentMax)
+            {
+                throw ZstdError("cost")
+            }
         }
         if let size = header.contentBytes, size != history.end { throw ZstdError.format }
         summary.frames += 1
