@@ -13,7 +13,7 @@ extension AnalysisPass {
     }
 
     /// How a segment that begins at the cut gets at its model's state; nil if another place is to be looked for, because
-    /// the model would not be in step here.
+    /// the model would not be in step here. Models that start at places of their own have just described what is before it.
     mutating func restart(at cut: Cut) -> Restart? {
         let place = placeBehind(cut)
         var next = DeflatePlan.Segment()
@@ -26,7 +26,6 @@ extension AnalysisPass {
         var best = Restart(segment: next)
         var fewest = Int.max
         if parameters.model.startsAtItsPlaces && !isKnown(next) {
-            _ = describe(0..<cut.index, segment, end: cut.plain)
             let isInStep = walk.corrections == 0
             let origin = scanner.reader.plain.origin
             if let found = walk.restart(before: cut.plain - origin - usual) {

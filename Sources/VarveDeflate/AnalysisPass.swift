@@ -177,6 +177,11 @@ struct AnalysisPass {
     /// Describes the segment in progress up to the cut, or to a place before it where the way there is too much work for
     /// one; nil if the model would not be in step behind the cut.
     private mutating func ended(at wanted: Cut, isLast: Bool) -> Ended? {
+        if parameters.model.startsAtItsPlaces {
+            let description = describe(0..<wanted.index, segment, end: wanted.plain)
+            guard let next = isLast ? Restart() : restart(at: wanted) else { return nil }
+            return Ended(cut: wanted, next: next, description: description)
+        }
         guard let next = isLast ? Restart() : restart(at: wanted) else { return nil }
         let description = describe(
             0..<wanted.index, segment, end: wanted.plain, segmentWork: parameters.model.segmentWork)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// igzip (ISA-L) at level 3, as its code for x86-64 with AVX2 does it since 2.25.
+/// igzip (ISA-L) at level 3, as its code for x86-64 with AVX2 does it since 2.25, or that with AVX-512.
 ///
 /// The encoder takes its input in pieces of some 3800 bytes and first finds out for every position of a piece what match
 /// there is, then goes through what it found. A table holds the newest position for each hash of four bytes. Eight positions
-/// are looked up before any of them enters the table, and the entry behind each of theirs is written as well, with what it
-/// was before. A match gives way to a longer one at the next position, as far as eight bytes tell; those of eight bytes are
-/// followed to their end, and what is left of one takes the place of shorter ones at the positions it runs over. Two
-/// literals that come together take one entry of the token buffer, and a full buffer ends the block. The last bytes of the
-/// input are done by simpler code.
+/// (with AVX-512 sixteen) are looked up before any of them enters the table, and the entry behind each of theirs is written
+/// as well, with what it was before. A match gives way to a longer one at the next position, as far as eight bytes tell;
+/// those of eight bytes are followed to their end, and what is left of one takes the place of shorter ones at the positions
+/// it runs over (with AVX-512 in a way of its own, `IgzipMapModel+Wide.swift`). Two literals that come together take one
+/// entry of the token buffer, and a full buffer ends the block. The last bytes of the input are done by simpler code.
 ///
 /// Everything depends on where pieces begin, and that on all tokens before: a segment in the middle of a stream is run up to
 /// from a place where one did (``restart(before:)``). They end early where the input does that the encoder has: the tool
@@ -23,8 +23,9 @@ final class IgzipMapModel: TokenModel {
     /// Plain bytes that a piece is made from, and those at its end that are left for the next one.
     private static let pieceMost = 4096
     private static let lookahead = 288
-    /// Positions looked up together.
-    private static let width = 8
+    /// Positions looked up together, and how many at most.
+    let width: Int
+    static let widthMost = 16
     /// Input that the tool hands over at once; what the encoder copies of it first, with what was left before.
     private static let handed = 1 << 20
     private static let copied = 32768 + 288
@@ -35,12 +36,14 @@ final class IgzipMapModel: TokenModel {
 
     private let table: UnsafeMutablePointer<Int32>
     /// A match for each position of the piece: length and distance, length 0 for none.
-    private let map: UnsafeMutablePointer<UInt32>
+    let map: UnsafeMutablePointer<UInt32>
+    /// What the table has for positions that are looked up together.
+    private let found: UnsafeMutablePointer<Found>
     private let places: UnsafeMutablePointer<Int>
     private var placeCount = 0
     private let nothing: UnsafeMutablePointer<UInt8>
     private var mask = tableSize - 1
-    private var plain: UnsafePointer<UInt8>
+    var plain: UnsafePointer<UInt8>
     private var at = 0
     private var origin = 0
     private var textStart = 0
@@ -49,8 +52,8 @@ final class IgzipMapModel: TokenModel {
     private(set) var steps = 0
 
     // The piece in progress.
-    private var pieceStart = 0
-    private var pieceCount = 0
+    var pieceStart = 0
+    var pieceCount = 0
 
     // The input as the encoder gets it.
     private var inputEnd = 0
@@ -66,11 +69,15 @@ final class IgzipMapModel: TokenModel {
     /// Whether the next position is a literal that shares the entry of the one before.
     private var sharesEntry = false
 
-    init() {
+    /// - Parameter isWide: Whether as with AVX-512.
+    init(isWide: Bool) {
+        width = isWide ? 16 : 8
         table = .allocate(capacity: Self.tableSize + 1)
         table.initialize(repeating: Self.never, count: Self.tableSize + 1)
         map = .allocate(capacity: Self.pieceMost)
         map.initialize(repeating: 0, count: Self.pieceMost)
+        found = .allocate(capacity: Self.widthMost)
+        found.initialize(repeating: Found(), count: Self.widthMost)
         places = .allocate(capacity: Self.placesMost)
         places.initialize(repeating: 0, count: Self.placesMost)
         nothing = .allocate(capacity: 16)
@@ -81,8 +88,15 @@ final class IgzipMapModel: TokenModel {
     deinit {
         table.deallocate()
         map.deallocate()
+        found.deallocate()
         places.deallocate()
         nothing.deallocate()
+    }
+
+    private struct Found {
+        var slot = 0
+        var own = Int32(0)
+        var behind = Int32(0)
     }
 
     var position: Int { at }
@@ -250,8 +264,8 @@ final class IgzipMapModel: TokenModel {
         }
         if isFirst { shrinkTable() }
         let start = at
-        let groups = max(0, (size &- Self.lookahead &- Self.width &- 1 &+ Self.width) / Self.width) &+ 1
-        let count = groups &* Self.width
+        let groups = max(0, (size &- Self.lookahead &- 1) / width) &+ 1
+        let count = groups &* width
         steps &+= count &>> 1
         let first = slot(start)
         var before = isFirst ? 0 : opening(start, distance(table[first], start))
@@ -263,33 +277,28 @@ final class IgzipMapModel: TokenModel {
         let from = Int(before & 0xffff)
         table[slot(last)] = from == 0 ? Self.never : Int32(truncatingIfNeeded: last &- from)
         pieceCount = count
-        lengthen(min(size, count &+ 258))
+        if width == Self.widthMost { lengthenWide(min(size, count &+ 258)) } else { lengthen(min(size, count &+ 258)) }
     }
 
-    /// Looks up the eight positions after a group's own, and decides about those before each of them.
+    /// Looks up the positions after a group's own, and decides about those before each of them.
     /// - Parameter before: The match at the position before.
     /// - Returns: The match at the last of them.
     @inline(__always)
     private func lookUp(_ start: Int, _ group: Int, _ before: UInt32) -> UInt32 {
-        let from = start &+ 1 &+ group &* Self.width
-        let entries = map + group &* Self.width
-        var slots = SIMD8<UInt16>()
-        var own = SIMD8<Int32>()
-        var behind = SIMD8<Int32>()
-        for lane in 0..<Self.width {
+        let from = start &+ 1 &+ group &* width
+        let entries = map + group &* width
+        for lane in 0..<width {
             let slot = slot(from &+ lane)
-            slots[lane] = UInt16(slot)
-            own[lane] = table[slot]
-            behind[lane] = table[slot &+ 1]
+            found[lane] = Found(slot: slot, own: table[slot], behind: table[slot &+ 1])
         }
-        for lane in 0..<Self.width {
-            let slot = Int(slots[lane])
+        for lane in 0..<width {
+            let slot = found[lane].slot
             table[slot] = Int32(truncatingIfNeeded: from &+ lane)
-            table[slot &+ 1] = behind[lane]
+            table[slot &+ 1] = found[lane].behind
         }
         var previous = before
-        for lane in 0..<Self.width {
-            let here = opening(from &+ lane, distance(own[lane], from &+ lane))
+        for lane in 0..<width {
+            let here = opening(from &+ lane, distance(found[lane].own, from &+ lane))
             let length = previous &>> 16
             entries[lane] = length > 3 && here &>> 16 <= length ? previous : 0
             previous = here
@@ -300,16 +309,16 @@ final class IgzipMapModel: TokenModel {
     /// Follows the matches that eight bytes were not enough for.
     /// - Parameter limit: Text from the piece's start that may be compared.
     private func lengthen(_ limit: Int) {
-        let last = pieceCount &- Self.width &+ 1
+        let last = pieceCount &- width &+ 1
         var index = 0
         while index < pieceCount {
             // The last positions are gone over once more, all but those that a whole group is left for.
-            let end = index < last ? min(index &+ Self.width, pieceCount) : pieceCount
+            let end = index < last ? min(index &+ width, pieceCount) : pieceCount
             let stop = index < last ? last : pieceCount
             var found = index
             while found < end && map[found] &>> 16 < 8 { found &+= 1 }
             if found == end {
-                index &+= Self.width
+                index &+= width
                 continue
             }
             let distance = Int(map[found] & 0xffff)
@@ -327,7 +336,7 @@ final class IgzipMapModel: TokenModel {
         var isUsed = true
         while isUsed && index < pieceCount {
             isUsed = false
-            let end = min(index &+ Self.width, pieceCount)
+            let end = min(index &+ width, pieceCount)
             while index < end {
                 let left = length &- (index &- from)
                 if left > 2 && left > Int(map[index] &>> 16) {

@@ -15,50 +15,52 @@
 final class IgzipModel: TokenModel {
     struct Parameters: Equatable {
         var level = 2
+        /// Level 3 only: whether as with AVX-512 (``IgzipMapModel``).
+        var isWide = false
     }
 
     /// Entries of the token buffer that end a block.
-    private static let entriesMost = 65_380
+    static let entriesMost = 65_380
     /// Stands for no position.
-    private static let never = Int32.min
+    static let never = Int32.min
     /// Text that must lie ahead for the fast code, and for any search at all.
-    private static let padding = 16
+    static let padding = 16
     private static let lastBytes = 3
-    private static let longRun = 264
-    private static let runMost = 258 * 16
+    static let longRun = 264
+    static let runMost = 258 * 16
     // Skipping: bytes without a match before the first time, bytes skipped then, the level from which they grow, the last.
-    private static let skipAfter = 2048
+    static let skipAfter = 2048
     private static let skipFirst = 32
     private static let skipLevel = 512
     private static let skipLevelMost = 560
 
-    private let level: Int
-    private let table: UnsafeMutablePointer<Int32>
+    let level: Int
+    let table: UnsafeMutablePointer<Int32>
     private let tableSize: Int
     private let nothing: UnsafeMutablePointer<UInt8>
-    private let hashes = Castagnoli.shared
-    private var mask: Int
-    private var plain: UnsafePointer<UInt8>
-    private var at = 0
+    let hashes = Castagnoli.shared
+    var mask: Int
+    var plain: UnsafePointer<UInt8>
+    var at = 0
     private var origin = 0
-    private var textStart = 0
+    var textStart = 0
     /// Whether the member's first byte is still to come: it is never looked at.
-    private var isFirst = false
-    private(set) var steps = 0
+    var isFirst = false
+    var steps = 0
 
     // The block in progress.
-    private(set) var isBetweenBlocks = true
-    private var entries = 0
+    var isBetweenBlocks = true
+    var entries = 0
     /// Whether the fast code has come to the end of the input.
-    private var isFinishing = false
-    private var skipAt = 0
-    private var skips = 0
+    var isFinishing = false
+    var skipAt = 0
+    var skips = 0
     /// After a skip: the position whose hashes are taken for those of the position that is looked at.
-    private var stale = -1
+    var stale = -1
 
     /// What was decided and is still to be done: literals, then a match.
     private enum After { case usual, pass, short }
-    private var literals = 0
+    var literals = 0
     private var length = 0
     private var distance = 0
     private var isRun = false
@@ -125,6 +127,11 @@ final class IgzipModel: TokenModel {
         while left > 0 && at < stopAt && at < inputEnd {
             if isBetweenBlocks { beginBlock(inputEnd) }
             if literals == 0 && length == 0 {
+                if canHurry(left, stopAt, inputEnd) {
+                    left = hurry(&oracle, left, stopAt, inputEnd)
+                    if isBetweenBlocks { return }
+                    continue
+                }
                 steps &+= 1
                 if isFinishing || at > inputEnd &- Self.padding { decideAtEnd(inputEnd) } else { decide(inputEnd) }
             }
@@ -159,7 +166,7 @@ final class IgzipModel: TokenModel {
     }
 
     /// The stream goes another way: on from there.
-    private func follow(_ token: UInt32, _ inputEnd: Int) {
+    func follow(_ token: UInt32, _ inputEnd: Int) {
         drop()
         entries &+= 1
         let start = at &- Token.span(token)
@@ -181,7 +188,7 @@ final class IgzipModel: TokenModel {
 
     /// Looks after what was decided is done: whether the block ends, or the fast code.
     @inline(__always)
-    private func settle(_ inputEnd: Int) {
+    func settle(_ inputEnd: Int) {
         let end = inputEnd &- Self.padding
         let kind = after
         after = .usual
@@ -203,7 +210,7 @@ final class IgzipModel: TokenModel {
     }
 
     @inline(__always)
-    private static func long(_ text: UnsafePointer<UInt8>) -> UInt64 {
+    static func long(_ text: UnsafePointer<UInt8>) -> UInt64 {
         UnsafeRawPointer(text).loadUnaligned(as: UInt64.self)
     }
 
@@ -270,7 +277,7 @@ final class IgzipModel: TokenModel {
 
     /// Decides on a match, `before` literals away.
     @inline(__always)
-    private func take(_ before: Int, _ distance: Int, _ found: Int, _ inputEnd: Int) {
+    func take(_ before: Int, _ distance: Int, _ found: Int, _ inputEnd: Int) {
         let start = at &+ before
         literals = before
         entries &+= before
@@ -289,7 +296,7 @@ final class IgzipModel: TokenModel {
     }
 
     /// After two literals in a stretch without matches: takes more of them unseen.
-    private func skip(_ inputEnd: Int) {
+    func skip(_ inputEnd: Int) {
         let end = inputEnd &- Self.padding
         let start = at &+ 2
         skips = min(max(skips &+ 1, 0), Self.skipLevelMost)

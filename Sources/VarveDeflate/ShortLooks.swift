@@ -24,7 +24,7 @@ struct ShortLooks {
 
     /// - Parameter isFirst: Whether nothing is known yet: then one that leaves hardly anything to be said will do, for the
     ///   rest of its family is asked where it fails.
-    init(at prefix: StreamPrefix, isFirst: Bool = true) {
+    init(at prefix: StreamPrefix, isFirst: Bool) {
         self.prefix = prefix
         self.isFirst = isFirst
         blinkSize = prefix.compressed(prefix.blink)

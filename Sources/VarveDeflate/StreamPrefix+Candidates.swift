@@ -177,6 +177,27 @@ extension StreamPrefix {
         return result
     }
 
+    /// What the first blocks' codes say about who built them.
+    private func evidence(_ kinds: [TreeKind]) -> TreeEvidence {
+        TreeEvidence.of(elements, tokens: UnsafePointer(tokens.base), kinds: kinds)
+    }
+
+    /// igzip's models, by family, if the codes are igzip's and nobody else's: then it is vain to ask for others.
+    func igzipFamilies() -> [[StreamParameters]]? {
+        let evidence = evidence(TreeKind.exact)
+        if evidence.isIgzipDefault { return Self.igzips([[0], [2, 1], [3]]) }
+        let fits = TreeKind.exact.filter { evidence.fits($0) }
+        return fits == [.igzip] ? Self.igzips([[2, 1], [3], [0]]) : nil
+    }
+
+    private static func igzips(_ levels: [[Int]]) -> [[StreamParameters]] {
+        levels.map { family in
+            var models = family.map { IgzipModel.Parameters(level: $0) }
+            if family == [3] { models.append(.init(level: 3, isWide: true)) }
+            return models.map { StreamParameters(model: .igzip($0), rule: .model, tree: .igzip) }
+        }
+    }
+
     /// Encoder models worth trying, by family; the family that the blocks look like first.
     func families() -> [[StreamParameters]] {
         func set(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) -> StreamParameters {
@@ -211,8 +232,7 @@ extension StreamPrefix {
         if isStateless { result.insert(statelessFamily(), at: isPieced ? 1 : 0) }
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
-        let evidence = TreeEvidence.of(
-            elements, tokens: UnsafePointer(tokens.base), kinds: [.libdeflate, .libdeflateOld, .igzip])
+        let evidence = evidence([.libdeflate, .libdeflateOld, .igzip])
         for family in familiesByCodes(evidence).reversed() { result.insert(family, at: isRegular ? result.count : 0) }
         let ruled = ruledBlocks
         if mayBeMiniz(ruled) {
@@ -306,11 +326,7 @@ extension StreamPrefix {
         for tree in [TreeKind.libdeflate, .libdeflateOld] where evidence.fits(tree) && result.isEmpty {
             result.append([6, 1, 9, 5, 4, 3, 2, 7, 8].map { set(.libdeflate(.init(level: $0)), tree) })
         }
-        if evidence.fits(.igzip) {
-            result.append([2, 1].map { set(.igzip(.init(level: $0)), .igzip) })
-            result.append([set(.igzip(.init(level: 3)), .igzip)])
-        }
-        if evidence.isIgzipDefault { result.append([set(.igzip(.init(level: 0)), .igzip)]) }
+        if evidence.fits(.igzip) { result += Self.igzips([[2, 1], [3]]) }
         return result
     }
 }

@@ -31,7 +31,8 @@ extension StreamPrefix {
     ///   - keepsUnits: Whether the rival's input units are right.
     func best(against rival: StreamParameters? = nil, keepsUnits: Bool = false) -> Choice {
         var looks = ShortLooks(at: self, isFirst: rival == nil)
-        looks.look(at: families())
+        let igzip = igzipFamilies()
+        looks.look(at: igzip ?? families())
         let trials = looks.trials.sorted { $0.cost.bytes < $1.cost.bytes }
         if rival == nil, let first = trials.first, looks.isCheap(first.cost),
             first.cost.isPerfect || looks.isClear(first.cost)
@@ -44,8 +45,10 @@ extension StreamPrefix {
                 return Choice(parameters: sets[0], alternatives: Array(sets.dropFirst()))
             }
         }
-        var predictors = Predictors()
-        if !looks.nearlyFits, let found = cheapestWays(trials, &predictors) { return Choice(parameters: found) }
+        var predictors = Predictors(isIgzip: igzip != nil)
+        if igzip == nil, !looks.nearlyFits, let found = cheapestWays(trials, &predictors) {
+            return Choice(parameters: found)
+        }
         return Choice(parameters: thorough(trials, rival, keepsUnits, &predictors))
     }
 
@@ -92,7 +95,7 @@ extension StreamPrefix {
             from.plainStart = first.plain
             from.age = first.plain - start
             place.start(&from, trial, runUps: 4)
-            let found = cost(trial, elements[first.elements], from: from, most: least, departuresMost: 0)
+            let found = cost(trial, elements[first.elements], from: from, most: least, departuresMost: Self.strayMost)
             if found.bytes < least {
                 least = found.bytes
                 best = guess
@@ -102,22 +105,37 @@ extension StreamPrefix {
         return best
     }
 
+    /// So many departures in some text may come from where the look at it begins, which is not where the encoder did.
+    private static let strayMost = 16
     /// A description that says nothing but that all is as expected, and where the input ended.
     private static let leastBytes = 8
 
-    /// The way to cut input that describes the long look best: where a job ends is no one place's matter.
+    /// The way to cut input that describes the long look best: where a job ends is no one place's matter. The first jobs
+    /// tell, if they leave nothing to be said.
     private func units(of guesses: [InputUnits], for parameters: StreamParameters) -> InputUnits? {
-        var best: InputUnits?
-        var least = Cost.tooMuch
-        for guess in guesses {
-            let found = cost(parameters.cutting(guess), sample, most: least).bytes
-            if found < least {
-                least = found
-                best = guess
-            }
+        let likely = guesses.filter { $0.jobSize > 0 } + guesses.filter { $0.jobSize == 0 }
+        let jobs = sample.prefix { element in
+            guard case .block(let block) = element else { return true }
+            return block.plainStart - start < Self.jobsPlain
         }
-        return best
+        for (elements, mustBePerfect) in [(jobs, true), (sample[...], false)] {
+            var best: InputUnits?
+            var least = Cost()
+            for guess in likely {
+                let cut = parameters.cutting(guess)
+                let found = cost(cut, elements, from: segment(cut), most: least.bytes)
+                if found.bytes < least.bytes {
+                    least = found
+                    best = guess
+                }
+            }
+            if least.isPerfect || !mustBePerfect { return best }
+        }
+        return nil
     }
+
+    /// So much text tells the usual sizes of jobs from each other.
+    private static let jobsPlain = 600 << 10
 
     /// A place within the first member at which the input was cut, with some of what follows: the first one with so much text
     /// before it that going on differs from beginning anew with a dictionary; else the last one.
@@ -199,7 +217,7 @@ extension StreamPrefix {
             }
         }
         // Dear all the same: it may come from an encoder that looks for the cheapest way.
-        if bestCost > compressed(sample) / Self.dearShare {
+        if !predictors.isIgzip && bestCost > compressed(sample) / Self.dearShare {
             let optimal = predictors.optimal(self).parameters
             if cost(optimal, sample, most: bestCost).bytes < bestCost { best = optimal }
         }
@@ -217,7 +235,11 @@ extension StreamPrefix {
 
     /// What describes the glance best of those that do for any encoder, looked for once.
     private struct Predictors {
+        /// Whether the codes say who the encoder was.
+        let isIgzip: Bool
         private var found: (optimal: Described?, generic: Described?)
+
+        init(isIgzip: Bool) { self.isIgzip = isIgzip }
 
         mutating func optimal(_ prefix: StreamPrefix) -> Described {
             let result = found.optimal ?? prefix.bestOptimal()
@@ -226,7 +248,7 @@ extension StreamPrefix {
         }
 
         mutating func generic(_ prefix: StreamPrefix) -> Described {
-            let result = found.generic ?? prefix.bestGeneric()
+            let result = found.generic ?? prefix.bestGeneric(isIgzip ? [.igzip] : TreeKind.exact)
             found.generic = result
             return result
         }
@@ -241,11 +263,12 @@ extension StreamPrefix {
     private func withUnits(_ trials: [Trial], _ units: [InputUnits]) -> [Trial] {
         var result: [Trial] = []
         var least = Cost.tooMuch
+        let differ = units.count > 1 && endings(in: glance) > 0
         for trial in trials {
             for unit in units where trial.parameters.mayCut(unit) {
                 var next = trial
                 next.parameters = trial.parameters.cutting(unit)
-                if units.count > 1 { next.cost = cost(next.parameters, glance, most: least + least / 3 + 64) }
+                if differ { next.cost = cost(next.parameters, glance, most: least + least / 3 + 64) }
                 least = min(least, next.cost.bytes)
                 result.append(next)
             }
@@ -288,18 +311,19 @@ extension StreamPrefix {
     /// Places that such encoders look at for a position.
     private static let depths = [512, 128, 48, 24]
 
-    private func bestGeneric() -> Described {
+    /// - Parameter trees: Builders of codes that may have been at work; the first one is looked at more closely.
+    private func bestGeneric(_ trees: [TreeKind]) -> Described {
         var parameters = StreamParameters()
         parameters.rule = plainRule()
         var best = parameters
         var bestCost = Cost.tooMuch
-        for tree in TreeKind.exact {
+        for tree in trees {
             for hashBytes in [3, 4] {
                 for depth in [1, 4, 16, 128, 1024] {
                     var trial = parameters
                     trial.tree = tree
                     trial.model = .generic(.init(hashBytes: hashBytes, depth: depth))
-                    if tree != .zlib && depth != 16 { continue }
+                    if tree != trees[0] && depth != 16 { continue }
                     let found = cost(trial, glance, most: bestCost).bytes
                     if found < bestCost - bestCost / 50 {
                         bestCost = found

@@ -20,7 +20,7 @@ struct StreamPrefix {
     private(set) var endings: [Int] = []
     private(set) var complete = false
     /// The segment that the stretch would be, for a model: where it begins and what the model knows there.
-    private let segment: (StreamParameters) -> DeflatePlan.Segment
+    let segment: (StreamParameters) -> DeflatePlan.Segment
     let start: Int
     /// Where the gzip member begins that it begins in.
     let member: Int

@@ -89,6 +89,7 @@ struct CodingTests {
             StreamParameters(model: .libdeflate(.init(level: 9)), rule: .model, tree: .libdeflateOld),
             StreamParameters(model: .igzip(.init(level: 0)), rule: .model, tree: .igzip),
             StreamParameters(model: .igzip(.init(level: 3)), rule: .model, tree: .igzip),
+            StreamParameters(model: .igzip(.init(level: 3, isWide: true)), rule: .model, tree: .igzip),
             StreamParameters(model: .optimal(.init(depth: 48)), rule: .none, tree: .go),
             StreamParameters(
                 model: .chain(.init(level: 1)), rule: .tokens(16383), tree: .zlib, unitDictionary: 32768,

@@ -94,6 +94,7 @@ struct DeflateFuzzTests {
         StreamParameters(model: .igzip(.init(level: 1)), rule: .model, tree: .igzip),
         StreamParameters(
             model: .igzip(.init(level: 3)), rule: .model, tree: .igzip, unitSize: 700, unitDictionary: 30),
+        StreamParameters(model: .igzip(.init(level: 3, isWide: true)), rule: .model, tree: .igzip),
         StreamParameters(
             model: .optimal(.init(depth: 9)), rule: .none, tree: .libdeflate, unitSize: 60, unitDictionary: 30),
         StreamParameters(model: .optimal(.init(depth: 30, costs: .refined)), rule: .none, tree: .zopfli),

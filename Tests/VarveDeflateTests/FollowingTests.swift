@@ -91,6 +91,7 @@ struct FollowingTests {
         #expect(ModelChoice(raw: [5, 1, 0]) == .goFast(follows: false))
         #expect(ModelChoice(raw: [4, 1, 1]) == .klauspost(.init(level: 1, follows: false)))
         #expect(ModelChoice(raw: [4, 1, 33]) == nil)
+        #expect(ModelChoice(raw: [4, 2, 16]) == nil)
         #expect(ModelChoice(raw: [5, 1, 2]) == nil)
     }
 }

@@ -163,7 +163,9 @@ struct FuzzDriver {
         case 13:
             let costs = OptimalModel.CostSource.allCases
             model = .optimal(.init(depth: level(1...40), costs: costs[level(0...(costs.count - 1))]))
-        case 12: model = .igzip(.init(level: level(0...3)))
+        case 12:
+            let level = level(0...3)
+            model = .igzip(.init(level: level, isWide: level == 3 && small % 2 == 0))
         case 10, 11:
             if level(0...3) == 0 {
                 model = .chain(.init(level: level(1...9), memLevel: level(1...9), descendant: .chromium))
@@ -183,9 +185,10 @@ struct FuzzDriver {
                 switch level(0...7) {
                 case 0: .klauspost(.init(level: 4, era: .since1_18))
                 case 2: .klauspost(.init(level: 3, era: .before1_14_3))
-                case 3: .klauspost(.init(level: level(1...3), era: .before1_10_2, follows: level(0...1) == 1))
+                case 3: .klauspost(.init(level: level(1...3), era: .before1_10_2))
+                case 4: .klauspost(.init(level: 1, era: eras[level(0...3)], follows: true))
                 case 1: .klauspost(.init(level: 0, era: eras[2 * level(0...1)]))
-                default: .klauspost(.init(level: level(1...6), era: eras[level(0...3)], follows: level(0...1) == 1))
+                default: .klauspost(.init(level: level(1...6), era: eras[level(0...3)]))
                 }
         }
         var result = StreamParameters(model: model)

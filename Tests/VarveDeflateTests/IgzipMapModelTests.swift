@@ -39,22 +39,25 @@ struct IgzipMapModelTests {
         return all
     }
 
-    @Test("from a place where a piece began the model is in step, over the ends of the encoder's input too")
-    func restart() throws {
+    @Test(
+        "from a place where a piece began the model is in step, over the ends of the encoder's input too",
+        arguments: [false, true])
+    func restart(_ isWide: Bool) throws {
         let text = Self.text(2_300_000)
         try text.withUnsafeBufferPointer { buffer in
             let base = try #require(buffer.baseAddress)
             let all = Self.tokens(
-                IgzipMapModel(), base, from: 0, history: 0, to: text.count, inputEnd: text.count)
+                IgzipMapModel(isWide: isWide), base, from: 0, history: 0, to: text.count, inputEnd: text.count)
             #expect(all.reduce(0) { $0 + Token.span($1) } == text.count)
             #expect(all.contains { Token.isMatch($0) })
             for cut in [1_000_000, 1_100_000, 1_400_000, 2_200_000] {
-                let model = IgzipMapModel()
+                let model = IgzipMapModel(isWide: isWide)
                 _ = Self.tokens(model, base, from: 0, history: 0, to: cut, inputEnd: text.count)
                 let place = try #require(model.restart(before: cut - 131_072))
                 #expect(place > cut - 131_072 - 80_000)
                 let again = Self.tokens(
-                    IgzipMapModel(), base, from: place, history: 32768, to: text.count, inputEnd: text.count)
+                    IgzipMapModel(isWide: isWide), base, from: place, history: 32768, to: text.count,
+                    inputEnd: text.count)
                 // What lies far behind is the same; right behind the place some entries of the table are not known.
                 let count = text.count - cut - 300
                 var (left, right) = (all.count, again.count)
@@ -77,7 +80,7 @@ struct IgzipMapModelTests {
         let text = Self.text(700_000)
         try text.withUnsafeBufferPointer { buffer in
             let base = try #require(buffer.baseAddress)
-            let model = IgzipMapModel()
+            let model = IgzipMapModel(isWide: false)
             model.begin(base, at: 0, history: 0, origin: 0)
             #expect(model.restart(before: .max) == nil)
             _ = Self.tokens(model, base, from: 0, history: 0, to: text.count, inputEnd: text.count)
@@ -86,12 +89,14 @@ struct IgzipMapModelTests {
         }
     }
 
-    @Test("text of any length has its last bytes", arguments: [1, 3, 4, 12, 288, 289, 300, 4096, 4100, 9000])
-    func short(_ count: Int) throws {
+    @Test(
+        "text of any length has its last bytes", arguments: [1, 3, 4, 12, 288, 289, 300, 4096, 4100, 9000],
+        [false, true])
+    func short(_ count: Int, _ isWide: Bool) throws {
         let text = Self.text(count)
         try text.withUnsafeBufferPointer { buffer in
             let base = try #require(buffer.baseAddress)
-            let all = Self.tokens(IgzipMapModel(), base, from: 0, history: 0, to: count, inputEnd: count)
+            let all = Self.tokens(IgzipMapModel(isWide: isWide), base, from: 0, history: 0, to: count, inputEnd: count)
             #expect(all.reduce(0) { $0 + Token.span($1) } == count)
         }
     }
