@@ -64,36 +64,26 @@ extension KlauspostModel {
                 let distance = s &- t
                 if !literals(&oracle, &emitted, s, end) || !match(&oracle, &emitted, l, distance, end) {
                     l = emitted &- departedAt
-                    if !parameters.follows {
+                    switch afterDeparture(l, at: s, found: began >= 0) {
+                    case .searchAgain(let place):
+                        base = place
                         s = emitted
                         if s >= limit { break scan }
-                        base = s
                         began = s
                         cv = load64(s)
                         isSecond = false
-                        break
-                    }
-                    if l < 3 && departedAt == s && began >= 0 {
-                        // The encoder did not find this match, and went on.
+                        continue scan
+                    case .searchOn:
                         s = found
                         if !isSecond {
                             table[slot] = Int32(truncatingIfNeeded: found)
                             cv = now
                             s = nextS
                         }
-                        break
+                        continue scan
+                    case .match:
+                        if began >= 0 { nextS = visited(from: began, base, upTo: departedAt) }
                     }
-                    if l < 3 {
-                        // It found none where a match had ended.
-                        base = departedAt
-                        s = emitted
-                        if s >= limit { break scan }
-                        cv = load64(s)
-                        began = s
-                        isSecond = false
-                        break
-                    }
-                    if began >= 0 { nextS = visited(from: began, base, upTo: departedAt) }
                 }
                 base = emitted
                 isSecond = false
@@ -120,6 +110,26 @@ extension KlauspostModel {
             }
         }
         rest(&oracle, &emitted, end)
+    }
+
+    /// What the encoder did where the stream goes another way than the model.
+    private enum AfterDeparture {
+        /// It began to search anew; the text that it skips ever faster begins at a place.
+        case searchAgain(Int)
+        /// It did not find the match, and went on searching.
+        case searchOn
+        /// It took another match.
+        case match
+    }
+
+    /// - Parameters:
+    ///   - length: Of the token that came.
+    ///   - start: Where the match would have begun.
+    ///   - found: Whether it was found by a search, not where another match had ended.
+    private func afterDeparture(_ length: Int, at start: Int, found: Bool) -> AfterDeparture {
+        if !parameters.follows { return .searchAgain(departedAt &+ length) }
+        if length >= 3 { return .match }
+        return departedAt == start && found ? .searchOn : .searchAgain(departedAt)
     }
 
     /// The position after the first one at `place` or behind it that a search looks at which began at `start`.
