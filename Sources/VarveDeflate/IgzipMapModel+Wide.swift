@@ -10,7 +10,7 @@ extension IgzipMapModel {
     /// - Parameter limit: Text from the piece's start that may be compared.
     func lengthenWide(_ limit: Int) {
         let last = pieceCount &- (width &- 1)
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: width) { group in
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: Self.widthMost) { group in
             var index = 0
             var isRead = false
             while index < pieceCount {

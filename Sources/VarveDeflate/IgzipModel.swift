@@ -21,13 +21,10 @@ final class IgzipModel: TokenModel {
 
     /// Entries of the token buffer that end a block.
     static let entriesMost = 65_380
-    /// Stands for no position.
-    static let never = Int32.min
     /// Text that must lie ahead for the fast code, and for any search at all.
     static let padding = 16
     private static let lastBytes = 3
     static let longRun = 264
-    static let runMost = 258 * 16
     // Skipping: bytes without a match before the first time, bytes skipped then, the level from which they grow, the last.
     static let skipAfter = 2048
     private static let skipFirst = 32
@@ -35,15 +32,15 @@ final class IgzipModel: TokenModel {
     private static let skipLevelMost = 560
 
     let level: Int
-    let table: UnsafeMutablePointer<Int32>
+    private let table: UnsafeMutablePointer<Int32>
     private let tableSize: Int
     private let nothing: UnsafeMutablePointer<UInt8>
-    let hashes = Castagnoli.shared
-    var mask: Int
+    private let hashes = Castagnoli.shared
+    private var mask: Int
     var plain: UnsafePointer<UInt8>
     var at = 0
     private var origin = 0
-    var textStart = 0
+    private var textStart = 0
     /// Whether the member's first byte is still to come: it is never looked at.
     var isFirst = false
     var steps = 0
@@ -71,7 +68,7 @@ final class IgzipModel: TokenModel {
         tableSize = level == 2 ? 32768 : 8192
         mask = tableSize - 1
         table = .allocate(capacity: tableSize)
-        table.initialize(repeating: Self.never, count: tableSize)
+        table.initialize(repeating: IgzipFinder.never, count: tableSize)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -91,7 +88,7 @@ final class IgzipModel: TokenModel {
         textStart = at - history
         isFirst = at == origin
         // At the start of the input all entries are position 0; in the middle nothing is known of them.
-        table.update(repeating: isFirst ? Int32(truncatingIfNeeded: at) : Self.never, count: tableSize)
+        table.update(repeating: isFirst ? Int32(truncatingIfNeeded: at) : IgzipFinder.never, count: tableSize)
         mask = tableSize - 1
         endBlock()
     }
@@ -171,8 +168,8 @@ final class IgzipModel: TokenModel {
         entries &+= 1
         let start = at &- Token.span(token)
         if Token.isMatch(token) && start &+ 8 <= inputEnd && start >= textStart &+ Token.distance(token) {
-            insert(start &+ 1, match: start)
-            let most = min(inputEnd &- start, Self.runMost)
+            finder.insert(from: start &+ 1, through: start &+ 3)
+            let most = min(inputEnd &- start, IgzipFinder.runMost)
             if Token.length(token) == 258 && most >= Self.longRun {
                 // The same distance again, if it is one of the very long matches.
                 distance = Token.distance(token)
@@ -204,37 +201,14 @@ final class IgzipModel: TokenModel {
         }
     }
 
+    /// The text and the table, to look for matches.
     @inline(__always)
-    private static func word(_ text: UnsafePointer<UInt8>) -> UInt32 {
-        UnsafeRawPointer(text).loadUnaligned(as: UInt32.self)
-    }
-
-    @inline(__always)
-    static func long(_ text: UnsafePointer<UInt8>) -> UInt64 {
-        UnsafeRawPointer(text).loadUnaligned(as: UInt64.self)
-    }
-
-    @inline(__always)
-    private func slot(_ position: Int) -> Int { Int(hashes.low(Self.word(plain + position))) & mask }
-
-    /// The distance that the table's entry means at `position`, 0 if that is no text known; the position takes its place.
-    @inline(__always)
-    private func exchange(_ slot: Int, _ position: Int) -> Int {
-        let entry = table[slot]
-        table[slot] = Int32(truncatingIfNeeded: position)
-        if entry == Self.never { return 0 }
-        let distance = (position &- 1 &- Int(entry)) & 32767 &+ 1
-        return position &- distance >= textStart ? distance : 0
-    }
-
-    /// Puts the positions from `first` on up to a match's fourth into the table.
-    @inline(__always)
-    private func insert(_ first: Int, match start: Int) {
-        for position in first...(start &+ 3) { table[slot(position)] = Int32(truncatingIfNeeded: position) }
+    var finder: IgzipFinder {
+        IgzipFinder(plain: plain, textStart: textStart, table: table, mask: mask, hashes: hashes)
     }
 
     private func insertLast() {
-        for position in (at &- 4)..<at { table[slot(position)] = Int32(truncatingIfNeeded: position) }
+        finder.insert(from: at &- 4, through: at &- 1)
     }
 
     /// Looks at the two positions from `at` on, at least sixteen bytes before the input's end.
@@ -242,7 +216,7 @@ final class IgzipModel: TokenModel {
     private func decide(_ inputEnd: Int) {
         if isFirst {
             isFirst = false
-            table[slot(at)] = Int32(truncatingIfNeeded: at)
+            finder.insert(from: at, through: at)
             literals = 1
             entries &+= 1
             after = .pass
@@ -250,46 +224,31 @@ final class IgzipModel: TokenModel {
         }
         let hashed = stale >= 0 ? stale : at
         stale = -1
-        let first = exchange(slot(hashed), at)
-        let second = exchange(slot(hashed &+ 1), at &+ 1)
-        let scan = plain + at
-        let opening = Self.long(scan)
-        let next = Self.long(scan + 1)
-        let differsFirst = first > 0 ? Self.long(scan - first) ^ opening : ~0
-        if differsFirst == 0 {
-            take(0, first, Matching.length(scan, scan - first, min(inputEnd &- at, Self.runMost)), inputEnd)
+        let match = finder.look(at, hashed: hashed, inputEnd)
+        if match.length > 0 {
+            take(match, inputEnd)
             return
         }
-        let differsSecond = second > 0 ? Self.long(scan + 1 - second) ^ next : ~0
-        if differsSecond == 0 {
-            let most = min(inputEnd &- at &- 1, Self.runMost)
-            take(1, second, Matching.length(scan + 1, scan + 1 - second, most), inputEnd)
-        } else if UInt32(truncatingIfNeeded: differsFirst) == 0 {
-            take(0, first, differsFirst.trailingZeroBitCount &>> 3, inputEnd)
-        } else if UInt32(truncatingIfNeeded: differsSecond) == 0 {
-            take(1, second, differsSecond.trailingZeroBitCount &>> 3, inputEnd)
-        } else {
-            literals = 2
-            entries &+= 1
-            if level > 0 && at &+ 2 <= inputEnd &- Self.padding && at &+ 2 > skipAt { skip(inputEnd) }
-        }
+        literals = 2
+        entries &+= 1
+        if level > 0 && at &+ 2 <= inputEnd &- Self.padding && at &+ 2 > skipAt { skip(inputEnd) }
     }
 
-    /// Decides on a match, `before` literals away.
+    /// Decides on a match.
     @inline(__always)
-    func take(_ before: Int, _ distance: Int, _ found: Int, _ inputEnd: Int) {
-        let start = at &+ before
-        literals = before
-        entries &+= before
-        self.distance = distance
-        isRun = found >= Self.longRun
-        length = isRun ? found : min(found, 258)
+    func take(_ match: IgzipFinder.Match, _ inputEnd: Int) {
+        let start = at &+ match.before
+        literals = match.before
+        entries &+= match.before
+        distance = match.distance
+        isRun = match.length >= Self.longRun
+        length = isRun ? match.length : min(match.length, 258)
         if isRun {
             // The hashes of the third and fourth position looked at, but after a literal with the positions behind them.
-            table[slot(at &+ 2)] = Int32(truncatingIfNeeded: at &+ 2 &+ before)
-            table[slot(at &+ 3)] = Int32(truncatingIfNeeded: at &+ 3 &+ before)
+            table[finder.slot(at &+ 2)] = Int32(truncatingIfNeeded: at &+ 2 &+ match.before)
+            table[finder.slot(at &+ 3)] = Int32(truncatingIfNeeded: at &+ 3 &+ match.before)
         } else {
-            insert(at &+ 2, match: start)
+            finder.insert(from: at &+ 2, through: start &+ 3)
             skipAt = start &+ length &+ Self.skipAfter
             skips &-= length
         }
@@ -328,11 +287,11 @@ final class IgzipModel: TokenModel {
         }
         if isFirst {
             isFirst = false
-            table[slot(at)] = Int32(truncatingIfNeeded: at)
+            finder.insert(from: at, through: at)
             entries &+= 1
             return
         }
-        let found = exchange(slot(at), at)
+        let found = finder.exchange(finder.slot(at), at)
         var length = 0
         if found > 0 && found < 32768 {
             length = Matching.length(plain + at, plain + (at &- found), min(inputEnd &- at, 258))
@@ -346,8 +305,7 @@ final class IgzipModel: TokenModel {
         distance = found
         isRun = false
         if at &+ length < end {
-            table[slot(at &+ 1)] = Int32(truncatingIfNeeded: at &+ 1)
-            table[slot(at &+ 2)] = Int32(truncatingIfNeeded: at &+ 2)
+            finder.insert(from: at &+ 1, through: at &+ 2)
         }
     }
 }
