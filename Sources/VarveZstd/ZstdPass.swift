@@ -14,6 +14,8 @@ final class ZstdPass {
     var framesMax = Int.max
     /// Plain bytes between restart points at least, if not the usual number.
     var spacing: Int?
+    /// Bytes of exceptions that a frame may have before anybody asks how long it is.
+    var frameCostMost = 32 << 20
     /// Frames that were looked at again, see `secondLook`.
     var secondLooks = 0
     /// The frame read last.
@@ -41,8 +43,6 @@ final class ZstdPass {
     private static let setsMax = 16
     /// Bytes of exceptions from which on a frame costs much.
     private static let costMuch = 64
-    /// Bytes of exceptions that a frame may have before anybody asks how long it is.
-    private static let frameCostMost = 32 << 20
 
     init(source: @escaping ZstdSource, parameters: ZstdParameters?) {
         self.source = source
@@ -175,7 +175,7 @@ final class ZstdPass {
             }
             if plainBytes >= plainMax || cost > costMax { return }
             // A second look, at the frame's end, mends what is about as dear as a plan may be; more would only grow.
-            if exceptions.count > Self.frameCostMost,
+            if exceptions.count > frameCostMost,
                 exceptions.count > (input.offset - start) / 100 * (2 * ZstdAnalyzer.planPercentMax)
             {
                 throw ZstdError("cost")

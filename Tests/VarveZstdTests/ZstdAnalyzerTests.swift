@@ -134,6 +134,23 @@ struct ZstdAnalyzerTests {
         }
     }
 
+    @Test("a frame of tiny blocks is given up before it ends, once its exceptions are many and dear")
+    func endlessFrame() throws {
+        // A window of 16 KiB, and blocks of one byte each, the last one marked so.
+        let blocks = 20_000
+        var file: [UInt8] = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x20]
+        for index in 0..<blocks {
+            file += [index == blocks - 1 ? 9 : 8, 0, 0, UInt8(truncatingIfNeeded: index &* 151 ^ index >> 5)]
+        }
+        let whole = ZstdPass(source: source(file), parameters: Self.models[0])
+        try whole.run(plainMax: .max) { _ in }
+        #expect(whole.cost > file.count / 5)
+        let pass = ZstdPass(source: source(file), parameters: Self.models[0])
+        pass.frameCostMost = 4096
+        #expect(throws: ZstdError("cost")) { try pass.run(plainMax: .max) { _ in } }
+        #expect(pass.input.offset < file.count / 4)
+    }
+
     @Test("a restart asks for a window of text and no more")
     func restartReach() throws {
         let parameters = Self.models[6]
