@@ -24,9 +24,10 @@ enum Token {
     static func slot(_ token: UInt32) -> Int { Int(token < 512 ? token & 255 : token & 511 &+ 256) }
     /// A place below 514 for the distances of each code, found without a branch; 0 for literals.
     @inline(__always)
-    static func distanceSlot(_ token: UInt32) -> Int {
-        let distance = token &>> 9
-        return Int(distance <= 256 ? distance : 257 &+ ((distance &- 1) &>> 7 & 255))
+    static func distanceSlot(_ token: UInt32) -> Int { distanceSlot(of: token &>> 9) }
+    @inline(__always)
+    static func distanceSlot(of distance: UInt32) -> Int {
+        Int(distance <= 256 ? distance : 257 &+ ((distance &- 1) &>> 7 & 255))
     }
 }
 
@@ -53,11 +54,9 @@ struct DeflateTables: @unchecked Sendable {  // Written once before it is shared
 
     /// Length code (0-28) of a match length (3-258), by length.
     let lengthCode: UnsafeMutablePointer<UInt8>
-    /// Distance code (0-29) of a distance: entry `d - 1` below 257, entry `256 + ((d - 1) >> 7)` above.
-    let distanceCode: UnsafeMutablePointer<UInt8>
     /// Symbol of a literal or length, by ``Token/slot(_:)``.
     let symbols: UnsafeMutablePointer<UInt16>
-    /// Distance code by ``Token/distanceSlot(_:)``, ``noDistance`` for literals.
+    /// Distance code (0-29) by ``Token/distanceSlot(_:)``, ``noDistance`` for literals.
     let distanceCodes: UnsafeMutablePointer<UInt8>
     /// Stands for the distance code of a literal; no symbol of the format.
     static let noDistance = 31
@@ -72,30 +71,22 @@ struct DeflateTables: @unchecked Sendable {  // Written once before it is shared
             }
         }
         lengthCode[258] = 28
-        distanceCode = .allocate(capacity: 512)
-        distanceCode.initialize(repeating: 0, count: 512)
+        distanceCodes = .allocate(capacity: 513)
+        distanceCodes.initialize(repeating: UInt8(Self.noDistance), count: 513)
         for code in 0..<30 {
-            let base = Int(Self.distanceBase[code]) - 1
-            for value in base..<(base + (1 << Int(Self.distanceExtra[code]))) {
-                if value < 256 {
-                    distanceCode[value] = UInt8(code)
-                } else {
-                    distanceCode[256 + (value >> 7)] = UInt8(code)
-                }
+            let base = Int(Self.distanceBase[code])
+            for distance in base..<(base + (1 << Int(Self.distanceExtra[code]))) {
+                distanceCodes[Token.distanceSlot(of: UInt32(distance))] = UInt8(code)
             }
         }
         symbols = .allocate(capacity: 768)
         symbols.initialize(repeating: 0, count: 768)
         for literal in 0..<256 { symbols[literal] = UInt16(literal) }
         for length in 0..<512 { symbols[256 + length] = 257 + UInt16(lengthCode[length]) }
-        distanceCodes = .allocate(capacity: 513)
-        distanceCodes.initialize(repeating: UInt8(Self.noDistance), count: 513)
-        (distanceCodes + 1).update(from: distanceCode, count: 512)
     }
 
     @inline(__always)
     func distanceCode(of distance: Int) -> Int {
-        let value = distance &- 1
-        return Int(value < 256 ? distanceCode[value] : distanceCode[256 &+ ((value &>> 7) & 255)])
+        Int(distanceCodes[Token.distanceSlot(of: UInt32(truncatingIfNeeded: distance))])
     }
 }

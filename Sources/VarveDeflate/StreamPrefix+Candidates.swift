@@ -178,13 +178,12 @@ extension StreamPrefix {
     }
 
     /// What the first blocks' codes say about who built them.
-    private func evidence(_ kinds: [TreeKind]) -> TreeEvidence {
-        TreeEvidence.of(elements, tokens: UnsafePointer(tokens.base), kinds: kinds)
+    func treeEvidence() -> TreeEvidence {
+        TreeEvidence.of(elements, tokens: UnsafePointer(tokens.base), kinds: TreeKind.exact)
     }
 
     /// igzip's models, by family, if the codes are igzip's and nobody else's: then it is vain to ask for others.
-    func igzipFamilies() -> [[StreamParameters]]? {
-        let evidence = evidence(TreeKind.exact)
+    func igzipFamilies(_ evidence: TreeEvidence) -> [[StreamParameters]]? {
         if evidence.isIgzipDefault { return Self.igzips([[0], [2, 1], [3]]) }
         let fits = TreeKind.exact.filter { evidence.fits($0) }
         return fits == [.igzip] ? Self.igzips([[2, 1], [3], [0]]) : nil
@@ -199,7 +198,7 @@ extension StreamPrefix {
     }
 
     /// Encoder models worth trying, by family; the family that the blocks look like first.
-    func families() -> [[StreamParameters]] {
+    func families(_ evidence: TreeEvidence) -> [[StreamParameters]] {
         func set(_ model: ModelChoice, _ rule: BlockRule, _ tree: TreeKind) -> StreamParameters {
             StreamParameters(model: model, rule: rule, tree: tree)
         }
@@ -232,7 +231,6 @@ extension StreamPrefix {
         if isStateless { result.insert(statelessFamily(), at: isPieced ? 1 : 0) }
         // Go's codes are often the same as libdeflate's or igzip's, but its blocks are of one size.
         let isRegular = common > 0 || isPieced || isStateless
-        let evidence = evidence([.libdeflate, .libdeflateOld, .igzip])
         for family in familiesByCodes(evidence).reversed() { result.insert(family, at: isRegular ? result.count : 0) }
         let ruled = ruledBlocks
         if mayBeMiniz(ruled) {

@@ -31,8 +31,9 @@ extension StreamPrefix {
     ///   - keepsUnits: Whether the rival's input units are right.
     func best(against rival: StreamParameters? = nil, keepsUnits: Bool = false) -> Choice {
         var looks = ShortLooks(at: self, isFirst: rival == nil)
-        let igzip = igzipFamilies()
-        looks.look(at: igzip ?? families())
+        let evidence = treeEvidence()
+        let igzip = igzipFamilies(evidence)
+        looks.look(at: igzip ?? families(evidence))
         let trials = looks.trials.sorted { $0.cost.bytes < $1.cost.bytes }
         if rival == nil, let first = trials.first, looks.isCheap(first.cost),
             first.cost.isPerfect || looks.isClear(first.cost)
@@ -118,7 +119,7 @@ extension StreamPrefix {
             guard case .block(let block) = element else { return true }
             return block.plainStart - start < Self.jobsPlain
         }
-        for (elements, mustBePerfect) in [(jobs, true), (sample[...], false)] {
+        for (elements, isAll) in jobs.count < sample.count ? [(jobs, false), (sample[...], true)] : [(jobs, true)] {
             var best: InputUnits?
             var least = Cost()
             for guess in likely {
@@ -129,7 +130,7 @@ extension StreamPrefix {
                     best = guess
                 }
             }
-            if least.isPerfect || !mustBePerfect { return best }
+            if least.isPerfect || isAll { return best }
         }
         return nil
     }

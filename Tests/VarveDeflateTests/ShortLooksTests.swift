@@ -16,7 +16,7 @@ struct ShortLooksTests {
     func few() throws {
         let prefix = try prefix("text-gzip-6.gz")
         var looks = ShortLooks(at: prefix, isFirst: true)
-        looks.look(at: prefix.families())
+        looks.look(at: prefix.families(prefix.treeEvidence()))
         #expect(looks.trials.map(\.parameters.model.name) == ["gzip-6", "zlib-6-mem9"])
         #expect(looks.trials.first?.cost.isPerfect == true)
         #expect(looks.untried.contains { $0.model.name == "gzip-9" })
@@ -29,7 +29,7 @@ struct ShortLooksTests {
     func independent() throws {
         let prefix = try prefix("text-pigz-i.gz")
         var looks = ShortLooks(at: prefix, isFirst: true)
-        looks.look(at: prefix.families())
+        looks.look(at: prefix.families(prefix.treeEvidence()))
         #expect(looks.trials.first?.cost.isPerfect == true)
         #expect(looks.trials.count <= 2)
         guard case .block(let last)? = prefix.glance.last else { throw DeflateError("no block") }
@@ -43,7 +43,7 @@ struct ShortLooksTests {
     func endings() throws {
         let prefix = try prefix("rsyncable-pigz-6.gz")
         var looks = ShortLooks(at: prefix, isFirst: true)
-        looks.look(at: prefix.families())
+        looks.look(at: prefix.families(prefix.treeEvidence()))
         let first = try #require(looks.trials.first)
         #expect(first.parameters.model.name == "zlib-6")
         #expect(first.cost.isPerfect && looks.isCheap(first.cost))
