@@ -11,24 +11,40 @@ final class GoModel: TokenModel {
         var level = 6
     }
 
-    private static let levels: [(lazy: Int, nice: Int, chain: Int, skip: Int)] = [
-        (0, 16, 8, 5), (0, 32, 32, 6), (4, 16, 16, Int.max), (16, 32, 32, Int.max), (16, 128, 128, Int.max),
-        (32, 128, 256, Int.max), (128, 258, 1024, Int.max), (258, 258, 4096, Int.max),
-    ]
-    private static let window = 32768
+    /// What a level comes to.
+    struct Settings {
+        private static let levels: [(lazy: Int, nice: Int, chain: Int, skip: Int)] = [
+            (0, 16, 8, 5), (0, 32, 32, 6), (4, 16, 16, Int.max), (16, 32, 32, Int.max), (16, 128, 128, Int.max),
+            (32, 128, 256, Int.max), (128, 258, 1024, Int.max), (258, 258, 4096, Int.max),
+        ]
+
+        let mostLazy: Int
+        let nice: Int
+        let chain: Int
+        /// Longest match whose positions all go into the chains, for the levels that do not look ahead; all for the others.
+        let skip: Int
+        /// Whether a match is held back while the next position may have a longer one.
+        let lazy: Bool
+
+        init(_ parameters: Parameters) {
+            let level = min(max(parameters.level, 2), 9)
+            let row = Self.levels[level - 2]
+            mostLazy = row.lazy
+            nice = row.nice
+            chain = row.chain
+            skip = row.skip
+            lazy = level > 3
+        }
+    }
+
+    static let window = 32768
     private static let mask = 32767
+    /// A match of four bytes from farther back is none.
+    static let tooFar = 4096
     /// Stands for no position: farther back than any match reaches, wherever the text begins.
     private static let never = Int32(-1 << 30)
-    private static let hashBits: UInt32 = 17
-    /// The text that must lie ahead before the encoder goes on without a flush.
-    private static let lookaheadWanted = 262
-
-    private let mostLazy: Int
-    private let nice: Int
-    private let chain: Int
-    /// Longest match whose positions all go into the chains, for the levels that do not look ahead; all for the others.
-    private let skip: Int
-    private let lazy: Bool
+    private let settings: Settings
+    private let hash = GoHash()
     private let head: UnsafeMutablePointer<Int32>
     private let previous: UnsafeMutablePointer<Int32>
     private let nothing: UnsafeMutablePointer<UInt8>
@@ -43,15 +59,9 @@ final class GoModel: TokenModel {
     private var chainHead = Int(GoModel.never)
 
     init(_ parameters: Parameters) {
-        let level = min(max(parameters.level, 2), 9)
-        let row = Self.levels[level - 2]
-        mostLazy = row.lazy
-        nice = row.nice
-        chain = row.chain
-        skip = row.skip
-        lazy = level > 3
-        head = .allocate(capacity: 1 << Self.hashBits)
-        head.initialize(repeating: Self.never, count: 1 << Self.hashBits)
+        settings = Settings(parameters)
+        head = .allocate(capacity: hash.slots)
+        head.initialize(repeating: Self.never, count: hash.slots)
         previous = .allocate(capacity: Self.window)
         previous.initialize(repeating: Self.never, count: Self.window)
         nothing = .allocate(capacity: 16)
@@ -71,13 +81,13 @@ final class GoModel: TokenModel {
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
         self.at = at
-        head.update(repeating: Self.never, count: 1 << Self.hashBits)
+        head.update(repeating: Self.never, count: hash.slots)
         holdsByte = false
         length = 3
         distance = 0
         chainHead = Int(Self.never)
         // Slides before this place; the one that may be due here is left to the loop.
-        base = origin + max((at - origin - 65_275) / Self.window, 0) * Self.window
+        base = Self.windowStart(at, origin: origin)
         var next = at - history
         while next < at - 3 {
             insert(next)
@@ -85,42 +95,56 @@ final class GoModel: TokenModel {
         }
         pendingHistory = next
         historyEnd = at
+        for position in next..<max(at, next) { leaveOut(position) }
     }
 
     /// The first history position whose hash needs bytes that were not yet known to exist.
     private var pendingHistory = 0
     private var historyEnd = 0
 
-    @inline(__always)
-    private func hash(_ position: Int) -> Int {
-        let word = UnsafeRawPointer(plain + position).loadUnaligned(as: UInt32.self).byteSwapped
-        return Int((word &* 0x1e35_a7bd) &>> (32 &- Self.hashBits))
+    /// Where the window starts that holds a position, unless a slide is due just there.
+    static func windowStart(_ position: Int, origin: Int) -> Int {
+        origin + max((position - origin - 65_275) / window, 0) * window
     }
 
     @inline(__always)
     private func insert(_ position: Int) {
-        let slot = hash(position)
+        let slot = hash.slot(plain, position)
         previous[position & Self.mask] = head[slot]
         head[slot] = Int32(truncatingIfNeeded: position)
     }
 
+    /// Has chains end at a position that is in none, should a search skip to it in a run.
     @inline(__always)
-    private func find(_ position: Int, _ lookahead: Int, _ lowest: Int) -> Int {
+    private func leaveOut(_ position: Int) { previous[position & Self.mask] = Self.never }
+
+    /// The longest match at a position, looked for as Go does it.
+    /// - Parameters:
+    ///   - first: The newest position with its hash; not before `lowest`.
+    ///   - steps: Raised by the steps taken.
+    ///   - previous: Leads from a position to the one before in its chain.
+    /// - Returns: No match: a length of 0.
+    @inline(__always)
+    static func find(
+        _ plain: UnsafePointer<UInt8>, _ position: Int, from first: Int, lookahead: Int, lowest: Int,
+        _ settings: Settings,
+        steps: inout Int, previous: (Int) -> Int
+    ) -> (length: Int, distance: Int) {
         let most = min(lookahead, 258)
-        let enough = min(nice, most)
-        var tries = chain
+        let enough = min(settings.nice, most)
+        var tries = settings.chain
         var work = 0
         var best = 3
         let scan = plain + position
         var ending = scan[best]
-        var candidate = chainHead
+        var candidate = first
         var found = 0
         while tries > 0 {
             let text = plain + candidate
             if text[best] == ending {
                 let n = Matching.length(text, scan, most)
                 work &+= n &>> 4
-                if n > best && (n > 4 || position &- candidate <= 4096) {
+                if n > best && (n > 4 || position &- candidate <= tooFar) {
                     best = n
                     found = position &- candidate
                     if n >= enough { break }
@@ -130,8 +154,8 @@ final class GoModel: TokenModel {
             if candidate == lowest { break }
             tries &-= 1
             work &+= 1
-            var following = Int(previous[candidate & Self.mask])
-            if following == candidate &- 1 && lazy && best >= 4 {
+            var following = previous(candidate)
+            if following == candidate &- 1 && settings.lazy && best >= 4 {
                 var search = RunSkip.Search(candidate: candidate, tries: tries, best: best, start: 0)
                 let ends = RunSkip.skip(plain, position, most: most, enough: enough, lowest: lowest, &search)
                 if search.best > best {
@@ -143,16 +167,14 @@ final class GoModel: TokenModel {
                 tries = search.tries
                 if search.candidate != candidate {
                     if search.candidate == lowest { break }
-                    following = Int(previous[search.candidate & Self.mask])
+                    following = previous(search.candidate)
                 }
             }
             candidate = following
             if candidate < lowest { break }
         }
         steps &+= work
-        if found == 0 { return 0 }
-        distance = found
-        return best
+        return (found == 0 ? 0 : best, found)
     }
 
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
@@ -174,10 +196,12 @@ final class GoModel: TokenModel {
             }
             while at &- base > 65_274 && inputEnd &- base > 65_536 { base &+= Self.window }
             if at < insertEnd {
-                let slot = hash(at)
+                let slot = hash.slot(text, at)
                 chainHead = Int(head[slot])
                 previous[at & Self.mask] = Int32(truncatingIfNeeded: chainHead)
                 head[slot] = Int32(truncatingIfNeeded: at)
+            } else {
+                leaveOut(at)
             }
             let previousLength = length
             let previousDistance = distance
@@ -185,12 +209,14 @@ final class GoModel: TokenModel {
             distance = 0
             let lowest = max(at &- Self.window, base)
             if chainHead >= lowest && chainHead < at
-                && (lazy ? lookahead > previousLength && previousLength < mostLazy : lookahead > 3)
+                && (settings.lazy ? lookahead > previousLength && previousLength < settings.mostLazy : lookahead > 3)
             {
-                let found = find(at, lookahead, lowest)
-                if found > 0 { length = found }
+                let found = Self.find(
+                    text, at, from: chainHead, lookahead: lookahead, lowest: lowest, settings, steps: &steps
+                ) { Int(previous[$0 & Self.mask]) }
+                if found.length > 0 { (length, distance) = found }
             }
-            if !lazy {
+            if !settings.lazy {
                 let token = length >= 4 ? Token.match(length: length, distance: distance) : UInt32(text[at])
                 let real = oracle.next(token, literal: text[at], limit: stopAt &- at)
                 left &-= 1
@@ -217,7 +243,7 @@ final class GoModel: TokenModel {
     @inline(__always)
     private func takeGreedy(_ token: UInt32, _ insertEnd: Int) {
         let span = Token.span(token)
-        if Token.isMatch(token) && span <= skip {
+        if Token.isMatch(token) && span <= settings.skip {
             var next = at &+ 1
             let end = min(at &+ span, insertEnd)
             while next < end {
@@ -237,6 +263,10 @@ final class GoModel: TokenModel {
             let last = min(end, insertEnd)
             while next < last {
                 insert(next)
+                next &+= 1
+            }
+            while next < end {
+                leaveOut(next)
                 next &+= 1
             }
             at = end

@@ -199,6 +199,8 @@ enum ModelChoice: Equatable {
         case .chain(let p) where RankedChainModel.covers(p):
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: RankedChainModel(p)))
         case .chain(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: ChainModel(p)))
+        case .go(let p) where RankedGoModel.covers(p):
+            return SpecializedWalk(SegmentWalk(parameters: parameters, model: RankedGoModel(p)))
         case .go(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoModel(p)))
         case .goFast(let follows):
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: GoFastModel(follows: follows)))

@@ -8,7 +8,7 @@ final class RankedChainModel: TokenModel {
     private static let tooFar = 4096
 
     private let settings: ChainModel.Settings
-    private let chains: RankedChains
+    private let chains: RankedChains<ShiftedHash>
     private let nothing: UnsafeMutablePointer<UInt8>
 
     private var plain: UnsafePointer<UInt8>
@@ -29,7 +29,7 @@ final class RankedChainModel: TokenModel {
     /// - Parameter parameters: Of level 4-9, no descendant, strategy ``ChainModel/Strategy/usual`` or filtered.
     init(_ parameters: ChainModel.Parameters) {
         settings = ChainModel.Settings(parameters)
-        chains = RankedChains(bits: settings.bits)
+        chains = RankedChains(ShiftedHash(bits: settings.bits))
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
@@ -83,7 +83,7 @@ final class RankedChainModel: TokenModel {
         let chains = self.chains
         let text = plain
         let shortEnd = min(end, inputEnd &- 2)
-        let longEnd = min(end, inputEnd &- RankedChains.wanted &+ 1)
+        let longEnd = min(end, inputEnd &- RankedChains<ShiftedHash>.wanted &+ 1)
         var next = inserted
         if next == insertedLong {
             while next < longEnd {
@@ -114,14 +114,15 @@ final class RankedChainModel: TokenModel {
         if atLeast >= most { return min(atLeast, lookahead) }
         // zlib is strict about how far back only after the first look.
         let farthest = position &- settings.farthest
-        var search = RankedChains.Search(
+        var search = RankedChains<ShiftedHash>.Search(
             tries: atLeast >= settings.good ? settings.chain &>> 2 : settings.chain, most: most,
             enough: settings.gnu ? settings.nice : min(settings.nice, lookahead),
             lowest: max(first == farthest ? farthest : farthest &+ 1, lowest), best: atLeast, start: start)
-        if lookahead < RankedChains.wanted {
+        if lookahead < RankedChains<ShiftedHash>.wanted {
             chains.searchPlainly(plain, position, &search)
         } else {
             search.best = max(atLeast, 3)
+            chains.start(&search, at: position)
             chains.searchLong(plain, position, &search)
             if atLeast < 3 && search.best == 3 {
                 search.best = atLeast

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // SPDX-FileCopyrightText: Varve contributors
 
-/// zlib's hash chains with a short cut through them.
+/// An encoder's hash chains with a short cut through them.
 ///
 /// zlib looks at the newest so many positions whose three bytes have the same hash, and nearly all of them match three bytes
 /// and no more. Which of them is found depends on no other, so the same one is found in chains by the hash of four or six
 /// bytes, which hold only those that are worth a look. The one thing that must be counted is how many positions zlib would
 /// have looked at on the way: every position has its rank in its three-byte chain, and the difference of two ranks is that
-/// number. Rejected: keeping to zlib's chain with faster comparisons; it is the steps' number that costs.
+/// number. Rejected: keeping to zlib's chain with faster comparisons; it is the steps' number that costs. Go's chains are by
+/// four bytes, and the short cut is that by six.
 ///
 /// In tables of numbers even six bytes are shared by thousands of positions, and levels 8 and 9 come by them all in vain. A
 /// longer match than the best so far has to match everywhere in between too, so that any six bytes there will do, and some
 /// are rare: ``searchAside(_:_:before:_:)``. Rejected: a chain of more bytes, which costs time at every position.
-struct RankedChains {
-    private static let mask = 32767
+struct RankedChains<Hash: ChainHash> {
+    private static var mask: Int { 32767 }
     /// Stands for no position: farther back than any match reaches, wherever the text begins.
-    private static let never = Int32(-1 << 30)
-    private static let longBits = 16
+    private static var never: Int32 { -1 << 30 }
+    private static var longBits: Int { 16 }
+    /// An encoder's chain by four bytes does for that of four bytes.
+    private static var slots4: Int { Hash.length == 4 ? 1 : 1 << longBits }
     /// Text ahead from which on the short cut can be taken: every position before is in all chains then.
-    static let wanted = 6
+    static var wanted: Int { 6 }
 
-    private let shift: UInt32
-    private let hashMask: UInt32
+    /// The bits of a word of eight bytes that the encoder's hash is not over.
+    private static var unhashed: UInt64 { UInt64(64 - 8 * Hash.length) }
+
+    private let hash: Hash
     private let head: UnsafeMutablePointer<Int32>
     private let head4: UnsafeMutablePointer<Int32>
     private let head6: UnsafeMutablePointer<Int32>
@@ -30,12 +35,10 @@ struct RankedChains {
     private let links4: UnsafeMutablePointer<UInt16>
     private let links6: UnsafeMutablePointer<UInt16>
 
-    /// - Parameter bits: Of zlib's hash.
-    init(bits: UInt32) {
-        shift = (bits + 2) / 3
-        hashMask = 1 << bits - 1
-        head = .allocate(capacity: 1 << 16)
-        head4 = .allocate(capacity: 1 << Self.longBits)
+    init(_ hash: Hash) {
+        self.hash = hash
+        head = .allocate(capacity: hash.slots)
+        head4 = .allocate(capacity: Self.slots4)
         head6 = .allocate(capacity: 1 << Self.longBits)
         links = .allocate(capacity: Self.mask + 1)
         links4 = .allocate(capacity: Self.mask + 1)
@@ -43,8 +46,8 @@ struct RankedChains {
         links.initialize(repeating: 0xffff, count: Self.mask + 1)
         links4.initialize(repeating: 0xffff, count: Self.mask + 1)
         links6.initialize(repeating: 0xffff, count: Self.mask + 1)
-        head.initialize(repeating: Self.never, count: 1 << 16)
-        head4.initialize(repeating: Self.never, count: 1 << Self.longBits)
+        head.initialize(repeating: Self.never, count: hash.slots)
+        head4.initialize(repeating: Self.never, count: Self.slots4)
         head6.initialize(repeating: Self.never, count: 1 << Self.longBits)
     }
 
@@ -59,40 +62,91 @@ struct RankedChains {
 
     /// Forgets all positions.
     func clear() {
-        head.update(repeating: Self.never, count: Int(hashMask) + 1)
-        head4.update(repeating: Self.never, count: 1 << Self.longBits)
+        head.update(repeating: Self.never, count: hash.slots)
+        head4.update(repeating: Self.never, count: Self.slots4)
         head6.update(repeating: Self.never, count: 1 << Self.longBits)
     }
 
     // MARK: taking text in
 
-    /// Puts a position into zlib's chain; three bytes must be there.
+    /// What is known of a position before it goes into the chains.
+    struct Place {
+        /// Of the encoder's chain: the slot, the position before, and the rank.
+        let slot: Int
+        let before: Int
+        let rank: UInt16
+        /// Of the chain of six bytes.
+        let slot6: Int
+        let before6: Int
+    }
+
+    /// Looks up a position that is in no chain yet, for encoders whose own chain takes the place of that of four bytes; six
+    /// bytes must be there.
+    @inline(__always)
+    func place(_ text: UnsafePointer<UInt8>, _ position: Int) -> Place {
+        let slot = hash.slot(text, position)
+        let before = Int(head[slot])
+        let slot6 = Self.slot6(UnsafeRawPointer(text + position).loadUnaligned(as: UInt64.self))
+        return Place(
+            slot: slot, before: before, rank: UInt16(truncatingIfNeeded: links[before & Self.mask] &>> 16) &+ 1,
+            slot6: slot6,
+            before6: Int(head6[slot6]))
+    }
+
+    /// Puts a position into all chains.
+    @inline(__always)
+    func insert(_ place: Place, _ position: Int) {
+        link(place.slot, place.before, UInt32(place.rank) &<< 16, position)
+        head6[place.slot6] = Int32(truncatingIfNeeded: position)
+        links6[position & Self.mask] = UInt16(truncatingIfNeeded: min(position &- place.before6, 0xffff))
+    }
+
+    @inline(__always)
+    private func link(_ slot: Int, _ before: Int, _ rank: UInt32, _ position: Int) {
+        head[slot] = Int32(truncatingIfNeeded: position)
+        let back = UInt32(truncatingIfNeeded: min(position &- before, 0xffff))
+        links[position & Self.mask] = rank | back
+        if Hash.length == 4 { links4[position & Self.mask] = UInt16(truncatingIfNeeded: back) }
+    }
+
+    /// Puts a position into the encoder's chain; what it hashes must be there.
     @inline(__always)
     func insertShort(_ text: UnsafePointer<UInt8>, _ position: Int) {
-        let a = UInt32(text[position]) &<< (shift &* 2)
-        let b = UInt32(text[position &+ 1]) &<< shift
-        let slot = Int((a ^ b ^ UInt32(text[position &+ 2])) & hashMask)
+        let slot = hash.slot(text, position)
         let before = Int(head[slot])
-        head[slot] = Int32(truncatingIfNeeded: position)
-        let rank = links[before & Self.mask] &+ 0x1_0000
-        links[position & Self.mask] = (rank & 0xffff_0000) | UInt32(truncatingIfNeeded: min(position &- before, 0xffff))
+        link(slot, before, (links[before & Self.mask] &+ 0x1_0000) & 0xffff_0000, position)
     }
+
+    /// Has chains end at a position that is in none, should a search come by it.
+    @inline(__always)
+    func leaveOut(_ position: Int) { links[position & Self.mask] = 0xffff }
 
     /// Puts a position into the chains of four and six bytes; six must be there.
     @inline(__always)
     func insertLong(_ text: UnsafePointer<UInt8>, _ position: Int) {
         let word = UnsafeRawPointer(text + position).loadUnaligned(as: UInt64.self)
-        let slot4 = Int((UInt32(truncatingIfNeeded: word) &* 0x9e37_79b1) &>> UInt32(32 &- Self.longBits))
-        let before4 = Int(head4[slot4])
-        head4[slot4] = Int32(truncatingIfNeeded: position)
-        links4[position & Self.mask] = UInt16(truncatingIfNeeded: min(position &- before4, 0xffff))
-        let slot6 = Int(((word &<< 16) &* 0x9e37_79b9_7f4a_7c15) &>> UInt64(64 &- Self.longBits))
+        if Hash.length == 3 {
+            let slot4 = Int((UInt32(truncatingIfNeeded: word) &* 0x9e37_79b1) &>> UInt32(32 &- Self.longBits))
+            let before4 = Int(head4[slot4])
+            head4[slot4] = Int32(truncatingIfNeeded: position)
+            links4[position & Self.mask] = UInt16(truncatingIfNeeded: min(position &- before4, 0xffff))
+        }
+        let slot6 = Self.slot6(word)
         let before6 = Int(head6[slot6])
         head6[slot6] = Int32(truncatingIfNeeded: position)
         links6[position & Self.mask] = UInt16(truncatingIfNeeded: min(position &- before6, 0xffff))
     }
 
-    /// The position before one that was inserted in zlib's chain; far back if there is none.
+    @inline(__always)
+    private static func slot6(_ word: UInt64) -> Int {
+        Int(((word &<< 16) &* 0x9e37_79b9_7f4a_7c15) &>> UInt64(64 &- longBits))
+    }
+
+    /// The last position in the encoder's chain with the hash of this one; far back if there is none.
+    @inline(__always)
+    func newest(_ text: UnsafePointer<UInt8>, _ position: Int) -> Int { Int(head[hash.slot(text, position)]) }
+
+    /// The position before one that was inserted in the encoder's chain; far back if there is none.
     @inline(__always)
     func previous(_ position: Int) -> Int { position &- Int(links[position & Self.mask] & 0xffff) }
 
@@ -111,7 +165,28 @@ struct RankedChains {
         /// The longest match so far, and where it starts.
         var best: Int
         var start: Int
+        /// The position's rank, and the first positions to look at by four and by six bytes, for ``searchLong(_:_:_:)``.
+        var rank: UInt16 = 0
+        var first4 = 0
+        var first6 = 0
         var steps = 0
+    }
+
+    /// Has a search begin at a position that is in all chains.
+    @inline(__always)
+    func start(_ search: inout Search, at position: Int) {
+        let place = position & Self.mask
+        search.rank = UInt16(truncatingIfNeeded: links[place] &>> 16)
+        search.first4 = position &- Int(links4[place])
+        search.first6 = position &- Int(links6[place])
+    }
+
+    /// Has a search begin at a position that is not in the chains yet.
+    @inline(__always)
+    func start(_ search: inout Search, at place: Place) {
+        search.rank = place.rank
+        search.first4 = place.before
+        search.first6 = place.before6
     }
 
     /// Along zlib's own chain, as zlib does it.
@@ -149,12 +224,30 @@ struct RankedChains {
         search.steps &+= search.tries &- tries
     }
 
+    /// The newest match of four bytes; there is no longer one.
+    @inline(__always)
+    func searchFour(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
+        let wanted = UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self)
+        var candidate = search.first4
+        var tries = search.tries
+        while candidate >= search.lowest && tries > 0 {
+            if UnsafeRawPointer(text + candidate).loadUnaligned(as: UInt32.self) == wanted {
+                search.best = 4
+                search.start = candidate
+                break
+            }
+            tries &-= 1
+            candidate = previous(candidate)
+        }
+        search.steps &+= search.tries &- tries
+    }
+
     /// A match of four bytes or more that is longer than `search.best`, which is 3 at least.
     @inline(__always)
     func searchLong(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
         let scan = text + position
         let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt64.self)
-        let here = UInt16(truncatingIfNeeded: links[position & Self.mask] &>> 16)
+        let here = search.rank
         let most = search.most
         let lowest = search.lowest
         let tries = search.tries
@@ -163,7 +256,7 @@ struct RankedChains {
         // What the way's hash is over, in the opening's low bits.
         var unhashed: UInt64 = best >= 5 ? 16 : 32
         var ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
-        var candidate = position &- Int(way[position & Self.mask])
+        var candidate = best >= 5 ? search.first6 : search.first4
         var work = 0
         var mayStepAside = tries >= Self.asideTries
         while candidate >= lowest {
@@ -206,7 +299,7 @@ struct RankedChains {
             }
             // Ranks of another chain's positions say nothing, so only now and then: long chains without a find.
             if work & 15 == 0, following >= lowest {
-                if (UnsafeRawPointer(text + following).loadUnaligned(as: UInt64.self) ^ opening) &<< 40 == 0
+                if (UnsafeRawPointer(text + following).loadUnaligned(as: UInt64.self) ^ opening) &<< Self.unhashed == 0
                     && looks(here, following) > tries
                 {
                     break
@@ -231,13 +324,13 @@ struct RankedChains {
     }
 
     /// Who looks at fewer positions is soon done.
-    private static let asideTries = 256
+    private static var asideTries: Int { 256 }
     /// A match longer than so many bytes has six others farther behind.
-    private static let asideFrom = 6
+    private static var asideFrom: Int { 6 }
     /// Places behind the match's beginning that are considered.
-    private static let offsetsMost = 16
+    private static var offsetsMost: Int { 16 }
     /// Positions to look at aside: where there are more, the six bytes were no better than the first ones.
-    private static let asideMost = 2048
+    private static var asideMost: Int { 2048 }
 
     /// Goes on with a search for a match of more than `search.best` bytes along the chain of six bytes farther behind, of those
     /// whose chain reaches farthest back with its first step.
@@ -254,10 +347,10 @@ struct RankedChains {
         // The six bytes end with one that a longer match must have. Positions that are as near as the offset is large are in
         // the chain of the first bytes only.
         for other in max(best &- 5 &- Self.offsetsMost, 1)...(best &- 5) where position &- before &+ 1 >= other {
-            let word = UnsafeRawPointer(scan + other).loadUnaligned(as: UInt64.self) &<< 16
+            let word = UnsafeRawPointer(scan + other).loadUnaligned(as: UInt64.self)
             // Runs have chains of neighbours.
-            if (word ^ word &<< 8) &>> 24 == 0 { continue }
-            let first = Int(head6[Int((word &* 0x9e37_79b9_7f4a_7c15) &>> UInt64(64 &- Self.longBits))])
+            if ((word ^ word &<< 8) &<< 16) &>> 24 == 0 { continue }
+            let first = Int(head6[Self.slot6(word)])
             if offset == 0 || first &- other < place &- offset {
                 place = first
                 offset = other
@@ -266,8 +359,8 @@ struct RankedChains {
         search.steps &+= 8
         if offset == 0 { return before }
         let lowest = search.lowest
-        let here = UInt16(truncatingIfNeeded: links[position & Self.mask] &>> 16)
-        let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt32.self) &<< 8
+        let here = search.rank
+        let opening = UnsafeRawPointer(scan).loadUnaligned(as: UInt64.self)
         var left = Self.asideMost
         var candidate = place &- offset
         while candidate >= before {
@@ -294,7 +387,8 @@ struct RankedChains {
                     ending = UnsafeRawPointer(scan + (best &- 3)).loadUnaligned(as: UInt32.self)
                 }
             }
-            if left & 15 == 0, UnsafeRawPointer(other).loadUnaligned(as: UInt32.self) &<< 8 == opening,
+            if left & 15 == 0,
+                (UnsafeRawPointer(other).loadUnaligned(as: UInt64.self) ^ opening) &<< Self.unhashed == 0,
                 looks(here, candidate) > search.tries
             {
                 break
