@@ -44,3 +44,17 @@ struct GoHash: ChainHash {
         return Int((word &* 0x1e35_a7bd) &>> (32 &- Self.bits))
     }
 }
+
+/// That of klauspost/compress at levels 7-9, and of Go from 1.27 on: the product of a little-endian word.
+struct KlauspostHash: ChainHash {
+    private static var bits: UInt32 { 17 }
+
+    static var length: Int { 4 }
+    var slots: Int { 1 << Int(Self.bits) }
+
+    @inline(__always)
+    func slot(_ text: UnsafePointer<UInt8>, _ position: Int) -> Int {
+        let word = UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self)
+        return Int((word &* 2_654_435_761) &>> (32 &- Self.bits))
+    }
+}

@@ -4,6 +4,9 @@
 /// The match search of klauspost/compress and Go from 1.27 on, levels 7-9: chains of all positions by a four-byte hash, a
 /// lazy rule, a second try for a match that ends farther on, and longer steps through text without matches. Level 9 weighs
 /// matches by what the literals under them would cost, estimated from the text in the window.
+///
+/// At level 9 they are found by the short cut of ``RankedChains``. Positions just before an end of input are in no chain,
+/// which it cannot tell: while they are within reach the chains are walked entry by entry.
 final class KlauspostLazyModel: TokenModel {
     /// The releases whose output differs.
     enum Era: Int {
@@ -21,44 +24,46 @@ final class KlauspostLazyModel: TokenModel {
     }
 
     private static let window = 32768
-    private static let mask = 32767
-    /// Stands for no position: farther back than any match reaches, wherever the text begins.
-    private static let never = Int32(-1 << 30)
+    private static let wanted = RankedChains<KlauspostHash>.wanted
     private static let levels: [(lazy: Int, nice: Int, chain: Int)] = [(12, 16, 24), (30, 40, 64), (258, 258, 1024)]
 
     private let isCapped: Bool
     /// Whether the second try may begin later than the first, at the price of literals.
-    private let triesLater: Bool
+    let triesLater: Bool
     /// What a match costs beside its extra bits, and what it has to save, as level 9 counts.
     private let matchCost: Int
     private let leastGain: Int
     private let mostLazy: Int
     private let nice: Int
     private let chain: Int
-    private let head: UnsafeMutablePointer<Int32>
-    private let previous: UnsafeMutablePointer<Int32>
+    /// Whether matches are weighed, not taken for their length alone.
+    private let weighs: Bool
+    /// The chains of level 9, or of the others.
+    private let ranked: RankedChains<KlauspostHash>?
+    private let entries: EntryChains<KlauspostHash>?
     private let nothing: UnsafeMutablePointer<UInt8>
     private let counts: UnsafeMutablePointer<Int32>
     private let literalBits: UnsafeMutablePointer<UInt8>
     private let builder = TreeBuilder()
 
-    private var plain: UnsafePointer<UInt8>
-    private var at = 0
+    private(set) var plain: UnsafePointer<UInt8>
+    private(set) var at = 0
     private var holdsByte = false
     private var length = 3
     private var distance = 0
-    private var chainHead = Int(KlauspostLazyModel.never)
+    private var chainHead = -1 << 30
     /// Literals since the last match, modulo 65536.
     private var quiet = 0
     /// Where the window in memory starts.
     private var base = 0
     /// No text before this is known.
-    private var floor = 0
+    private(set) var floor = 0
     private var historyNext = 0
     private var historyEnd = 0
     private var estimated = false
 
-    init(_ parameters: Parameters) {
+    /// - Parameter leaps: Whether level 9 takes the short cut, which finds the same.
+    init(_ parameters: Parameters, leaps: Bool = true) {
         isCapped = parameters.era == .since1_18_1
         triesLater = parameters.era != .since1_14_2
         matchCost = triesLater ? 3 : 6
@@ -67,10 +72,9 @@ final class KlauspostLazyModel: TokenModel {
         mostLazy = row.lazy
         nice = row.nice
         chain = row.chain
-        head = .allocate(capacity: 1 << 17)
-        head.initialize(repeating: Self.never, count: 1 << 17)
-        previous = .allocate(capacity: Self.window)
-        previous.initialize(repeating: Self.never, count: Self.window)
+        weighs = chain > 100
+        ranked = weighs && leaps ? RankedChains(KlauspostHash()) : nil
+        entries = weighs && leaps ? nil : EntryChains(KlauspostHash())
         counts = .allocate(capacity: 256)
         counts.initialize(repeating: 0, count: 256)
         literalBits = .allocate(capacity: 256)
@@ -81,8 +85,8 @@ final class KlauspostLazyModel: TokenModel {
     }
 
     deinit {
-        head.deallocate()
-        previous.deallocate()
+        ranked?.deallocate()
+        entries?.deallocate()
         counts.deallocate()
         literalBits.deallocate()
         nothing.deallocate()
@@ -94,11 +98,12 @@ final class KlauspostLazyModel: TokenModel {
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
         self.at = at
-        head.update(repeating: Self.never, count: 1 << 17)
+        ranked?.clear()
+        entries?.clear()
         holdsByte = false
         length = 3
         distance = 0
-        chainHead = Int(Self.never)
+        chainHead = -1 << 30
         quiet = 0
         owedLength = 0
         skips = -1
@@ -107,100 +112,141 @@ final class KlauspostLazyModel: TokenModel {
         historyNext = floor
         // A dictionary's last three bytes never get into the chains; in mid-stream they are there.
         historyEnd = at - history == origin ? at - 3 : at
+        gapEnd = historyEnd < at ? at : floor
         estimated = false
     }
 
+    /// Puts positions into the chains, as far as the text goes.
     @inline(__always)
-    private func slot(_ position: Int) -> Int {
-        let word = UnsafeRawPointer(plain + position).loadUnaligned(as: UInt32.self)
-        return Int((word &* 2_654_435_761) &>> 15)
-    }
-
-    @inline(__always)
-    private func insert(_ position: Int) {
-        let here = slot(position)
-        previous[position & Self.mask] = head[here]
-        head[here] = Int32(truncatingIfNeeded: position)
+    private func insert(from start: Int, to end: Int, textEnd: Int) {
+        var next = start
+        let text = plain
+        let shortEnd = min(end, textEnd &- KlauspostHash.length &+ 1)
+        if let entries {
+            while next < shortEnd {
+                entries.insert(text, next)
+                next &+= 1
+            }
+        }
+        guard let ranked else { return }
+        let longEnd = min(end, textEnd &- Self.wanted &+ 1)
+        while next < longEnd {
+            ranked.insertShort(text, next)
+            ranked.insertLong(text, next)
+            next &+= 1
+        }
+        while next < shortEnd {
+            ranked.insertShort(text, next)
+            next &+= 1
+        }
+        if longEnd < end { gapEnd = end }
     }
 
     /// Inserts the position looked at and notes the chain that it heads.
     @inline(__always)
-    private func visit(_ position: Int) {
-        let here = slot(position)
-        chainHead = Int(head[here])
-        previous[position & Self.mask] = Int32(truncatingIfNeeded: chainHead)
-        head[here] = Int32(truncatingIfNeeded: position)
+    private func visit(_ position: Int, _ textEnd: Int) {
+        if let entries {
+            if position &+ KlauspostHash.length <= textEnd { chainHead = entries.insert(plain, position) }
+            return
+        }
+        if position &+ KlauspostHash.length <= textEnd { chainHead = newest(position) }
+        insert(from: position, to: position &+ 1, textEnd: textEnd)
+    }
+
+    /// The last position with the hash of this one.
+    @inline(__always)
+    func newest(_ position: Int) -> Int {
+        if let entries { return entries.newest(plain, position) }
+        return ranked?.newest(plain, position) ?? -1 << 30
     }
 
     /// Level 9's estimate of literal costs, made each time the window was filled.
     private func estimate(_ windowEnd: Int) {
         estimated = true
-        if chain <= 100 || windowEnd <= at { return }
+        if !weighs || windowEnd <= at { return }
         let end = isCapped ? min(windowEnd, at + 32768) : windowEnd
         counts.update(repeating: 0, count: 256)
         for position in at..<end { counts[Int(plain[position])] &+= 1 }
         _ = builder.build(.go, counts, 256, maxBits: 15, into: literalBits)
     }
 
-    private func find(_ position: Int, _ lookahead: Int, _ lowest: Int) -> Int {
+    /// Looks for the best match as the encoders do it.
+    private func walk(_ lookahead: Int, _ lowest: Int) {
+        if let entries { return walk(lookahead, lowest) { entries.previous($0) } }
+        if let ranked { walk(lookahead, lowest) { ranked.previous($0) } }
+    }
+
+    @inline(__always)
+    private func walk(_ lookahead: Int, _ lowest: Int, previous: (Int) -> Int) {
+        let position = at
         let most = min(lookahead, 258)
         let enough = min(nice, most)
         var tries = chain
         var work = 0
         var best = 3
         var found = 0
-        var gainWanted = leastGain
         let scan = plain + position
+        var judge = LiteralGain(scan, literalBits: literalBits, matchCost: matchCost, least: leastGain)
         var ending = scan[best]
         var candidate = chainHead
-        let table = DeflateTables.shared
         while tries > 0 {
             let text = plain + candidate
             if text[best] == ending {
                 let n = Matching.length(text, scan, most)
                 work &+= n &>> 4
-                if n > best {
-                    var accepted = true
-                    if chain > 100 {
-                        var gain = -matchCost - Int(DeflateTables.lengthExtra[Int(table.lengthCode[n])])
-                        for index in 0..<n { gain &+= Int(literalBits[Int(scan[index])]) }
-                        // The encoder looks the distance up one too high, and the farthest wraps around.
-                        let reach = position &- candidate
-                        let code = reach >= 32768 ? 14 : table.distanceCode(of: reach &+ 1)
-                        gain &-= Int(DeflateTables.distanceExtra[code])
-                        accepted = gain > gainWanted
-                        if accepted { gainWanted = gain }
-                    }
-                    if accepted {
-                        best = n
-                        found = position &- candidate
-                        if n >= enough { break }
-                        ending = scan[n]
-                    }
+                if n > best && (!weighs || judge.accepts(n, from: position &- candidate)) {
+                    best = n
+                    found = position &- candidate
+                    if n >= enough { break }
+                    ending = scan[n]
                 }
             }
             if candidate <= lowest { break }
-            candidate = Int(previous[candidate & Self.mask])
+            candidate = previous(candidate)
             if candidate < lowest { break }
             tries &-= 1
             work &+= 1
         }
         steps &+= work
-        if found == 0 { return 0 }
-        distance = found
-        return best
+        if found > 0 {
+            length = best
+            distance = found
+        }
+    }
+
+    /// Looks for the best match at the position looked at, by level 9's short cut, and inserts it.
+    @inline(__always)
+    private func leap(_ ranked: RankedChains<KlauspostHash>, _ searches: Bool, _ lookahead: Int, _ lowest: Int) {
+        let place = ranked.place(plain, at)
+        chainHead = place.before
+        if searches && chainHead >= lowest {
+            let most = min(lookahead, 258)
+            var search = RankedChains<KlauspostHash>.Search(
+                tries: chain, most: most, enough: min(nice, most), lowest: max(lowest, floor), best: 3, start: at)
+            ranked.start(&search, at: place)
+            var judge = LiteralGain(plain + at, literalBits: literalBits, matchCost: matchCost, least: leastGain)
+            ranked.searchLong(plain, at, &search, &judge)
+            steps &+= search.steps
+            if search.start != at {
+                length = search.best
+                distance = at &- search.start
+            }
+        }
+        ranked.insert(place, at)
     }
 
     func run<O: TokenOracle>(_ oracle: inout O, maxTokens: Int, stopAt: Int, inputEnd: Int) {
         var left = maxTokens
         let text = plain
-        while historyNext < historyEnd && historyNext < inputEnd &- 3 {
-            insert(historyNext)
-            historyNext &+= 1
+        if historyNext < historyEnd && historyNext < inputEnd &- 3 {
+            let end = min(historyEnd, inputEnd &- 3)
+            insert(from: historyNext, to: end, textEnd: inputEnd)
+            historyNext = end
         }
+        if historyNext < historyEnd { gapEnd = historyEnd }
         while left > 0 && (holdsByte ? at - 1 : at) < stopAt {
             if owedLength > 0 {
-                settle(&oracle, &left, stopAt, min(base &+ 65_536, inputEnd) &- 3)
+                settle(&oracle, &left, stopAt, min(base &+ 65_536, inputEnd))
                 continue
             }
             if inputEnd <= at {
@@ -219,27 +265,28 @@ final class KlauspostLazyModel: TokenModel {
             }
             let windowEnd = min(base &+ 65_536, inputEnd)
             if !estimated { estimate(windowEnd) }
-            let insertEnd = windowEnd &- 3
             if skips >= 0 {
                 skipAhead(&oracle, &left, stopAt, windowEnd)
                 continue
             }
             let lookahead = windowEnd &- at
-            if at < insertEnd { visit(at) }
             var previousLength = length
             var previousDistance = distance
             length = 3
             distance = 0
             let lowest = max(at &- Self.window, base)
-            if chainHead >= lowest && chainHead < at && lookahead > previousLength && previousLength < mostLazy {
-                let found = find(at, lookahead, lowest)
-                if found > 0 { length = found }
+            let searches = lookahead > previousLength && previousLength < mostLazy
+            if let ranked, gapEnd <= lowest && lookahead >= Self.wanted {
+                leap(ranked, searches, lookahead, lowest)
+            } else {
+                visit(at, windowEnd)
+                if searches && chainHead >= lowest { walk(lookahead, lowest) }
             }
             if previousLength >= 4 && length <= previousLength {
-                owed = lookFarther(&previousLength, &previousDistance, lookahead, lowest, insertEnd)
+                owed = lookFarther(&previousLength, &previousDistance, lookahead, lowest, windowEnd &- 3)
                 owedLength = previousLength
                 owedDistance = previousDistance
-                settle(&oracle, &left, stopAt, insertEnd)
+                settle(&oracle, &left, stopAt, windowEnd)
                 continue
             }
             if length >= 4 { quiet = 0 }
@@ -254,7 +301,7 @@ final class KlauspostLazyModel: TokenModel {
             let real = oracle.next(token, literal: text[start], limit: stopAt &- start)
             left &-= 1
             if real != token {
-                take(real, start, insertEnd)
+                take(real, start, windowEnd)
                 continue
             }
             at &+= 1
@@ -268,53 +315,12 @@ final class KlauspostLazyModel: TokenModel {
     private var owed = 0
     /// Literals that still go out without a search; negative for none.
     private var skips = -1
-
-    /// Looks at the end of the match held back for one that begins up to two bytes later and ends farther on.
-    /// - Returns: How many bytes before it go out as literals.
-    @inline(__always)
-    private func lookFarther(
-        _ bestLength: inout Int, _ bestDistance: inout Int, _ lookahead: Int, _ lowest: Int, _ insertEnd: Int
-    ) -> Int {
-        if !triesLater {
-            lookAtEnd(&bestLength, &bestDistance, lookahead, lowest, insertEnd)
-            return 0
-        }
-        let start = at &- 1
-        if bestLength >= 256 || start &+ bestLength >= insertEnd { return 0 }
-        let end = min(lookahead, 260) &+ start
-        let candidate = Int(head[slot(start &+ bestLength)]) &- bestLength
-        if start &- candidate == bestDistance || candidate <= lowest &+ 2 || candidate >= start {
-            return 0
-        }
-        if candidate < floor { return 0 }
-        let n = Matching.length(plain + start + 2, plain + candidate + 2, end &- start &- 2)
-        if n <= bestLength { return 0 }
-        bestLength = n
-        bestDistance = start &- candidate
-        if n >= 258 || plain[start &+ 1] != plain[candidate &+ 1] { return 2 }
-        bestLength &+= 1
-        if bestLength >= 258 || plain[start] != plain[candidate] { return 1 }
-        bestLength &+= 1
-        return 0
-    }
-
-    /// Looks at the last two bytes of the match held back and two more for a match that begins with it and ends farther on.
-    private func lookAtEnd(
-        _ bestLength: inout Int, _ bestDistance: inout Int, _ lookahead: Int, _ lowest: Int, _ insertEnd: Int
-    ) {
-        let start = at &- 1
-        if start &+ bestLength &+ 2 >= insertEnd { return }
-        let candidate = Int(head[slot(start &+ bestLength &- 2)]) &- bestLength &+ 2
-        if candidate <= lowest || candidate < floor || candidate >= start { return }
-        let n = Matching.length(plain + start, plain + candidate, min(lookahead, 258))
-        if n <= bestLength { return }
-        bestLength = n
-        bestDistance = start &- candidate
-    }
+    /// One past the last position that is not in all chains.
+    private var gapEnd = 0
 
     /// Proposes the literals owed and the match behind them, or as many of these as a block has room for.
     @inline(__always)
-    private func settle<O: TokenOracle>(_ oracle: inout O, _ left: inout Int, _ stopAt: Int, _ insertEnd: Int) {
+    private func settle<O: TokenOracle>(_ oracle: inout O, _ left: inout Int, _ stopAt: Int, _ windowEnd: Int) {
         while left > 0 && at &- 1 < stopAt {
             let start = at &- 1
             var token = UInt32(plain[start])
@@ -323,19 +329,18 @@ final class KlauspostLazyModel: TokenModel {
             left &-= 1
             if owed == 0 || real != token {
                 owedLength = 0
-                take(real, start, insertEnd)
+                take(real, start, windowEnd)
                 return
             }
             owed &-= 1
             at &+= 1
-            if at < insertEnd { visit(at) }
+            visit(at, windowEnd)
         }
         holdsByte = true
     }
 
     /// After many literals: more of them, without a search.
     private func skipAhead<O: TokenOracle>(_ oracle: inout O, _ left: inout Int, _ stopAt: Int, _ windowEnd: Int) {
-        let insertEnd = windowEnd &- 3
         while true {
             let isLast = skips == 0 || at >= windowEnd &- 1
             let start = at &- 1
@@ -348,7 +353,7 @@ final class KlauspostLazyModel: TokenModel {
             left &-= 1
             if real != token {
                 skips = -1
-                take(real, start, insertEnd)
+                take(real, start, windowEnd)
                 return
             }
             if isLast {
@@ -356,7 +361,7 @@ final class KlauspostLazyModel: TokenModel {
                 skips = -1
                 return
             }
-            if at < insertEnd { visit(at) }
+            visit(at, windowEnd)
             at &+= 1
             skips &-= 1
         }
@@ -364,15 +369,10 @@ final class KlauspostLazyModel: TokenModel {
 
     /// Goes on after a token that starts at `start` while `start + 1` is the position looked at.
     @inline(__always)
-    private func take(_ token: UInt32, _ start: Int, _ insertEnd: Int) {
+    private func take(_ token: UInt32, _ start: Int, _ windowEnd: Int) {
         if Token.isMatch(token) {
             let end = start &+ Token.length(token)
-            var next = at &+ 1
-            let last = min(end, insertEnd)
-            while next < last {
-                insert(next)
-                next &+= 1
-            }
+            insert(from: at &+ 1, to: end, textEnd: windowEnd)
             at = end
             holdsByte = false
             length = 3
