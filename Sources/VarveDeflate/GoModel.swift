@@ -127,8 +127,7 @@ final class GoModel: TokenModel {
     @inline(__always)
     static func find(
         _ plain: UnsafePointer<UInt8>, _ position: Int, from first: Int, lookahead: Int, lowest: Int,
-        _ settings: Settings,
-        steps: inout Int, previous: (Int) -> Int
+        _ settings: Settings, steps: inout Int, previous: (Int) -> Int
     ) -> (length: Int, distance: Int) {
         let most = min(lookahead, 258)
         let enough = min(settings.nice, most)

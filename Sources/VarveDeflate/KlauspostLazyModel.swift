@@ -353,6 +353,8 @@ final class KlauspostLazyModel: TokenModel {
             left &-= 1
             if real != token {
                 skips = -1
+                // What the encoder would have looked at next is in no chain.
+                gapEnd = at &+ 1
                 take(real, start, windowEnd)
                 return
             }

@@ -4,7 +4,7 @@
 extension RankedChains {
     /// A search for the longest match.
     struct Search {
-        /// How many positions zlib looks at.
+        /// How many positions the encoder looks at.
         var tries: Int
         /// No match is longer; so much text is there.
         var most: Int
@@ -39,7 +39,7 @@ extension RankedChains {
         search.first6 = place.before6
     }
 
-    /// Along zlib's own chain, as zlib does it.
+    /// Along the encoder's own chain, as it does it.
     func searchPlainly(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
         var candidate = previous(position)
         var tries = search.tries
@@ -263,7 +263,7 @@ extension RankedChains {
         return reached
     }
 
-    /// How many positions zlib has looked at when it has looked at this one, which is in the same chain.
+    /// How many positions the encoder has looked at when it has looked at this one, which is in the same chain.
     @inline(__always)
     private func looks(_ here: UInt16, _ candidate: Int) -> Int {
         Int(here &- UInt16(truncatingIfNeeded: links[candidate & Self.mask] &>> 16))

@@ -54,7 +54,10 @@ enum Proposals {
             switch random.next() % 5 {
             case 0: result += [UInt8](repeating: UInt8(random.next() % 3), count: length * Int(1 + random.next() % 20))
             case 1: for _ in 0..<length { result.append(UInt8(random.next() % letters)) }
-            case 2: for _ in 0..<(length / 8) { result.append(UInt8(truncatingIfNeeded: random.next())) }
+            case 2:
+                // Once in a while so much noise that encoders take longer steps.
+                let noise = random.next() % 32 == 0 ? 3000 : length / 8
+                for _ in 0..<noise { result.append(UInt8(truncatingIfNeeded: random.next())) }
             default:
                 let back = min(result.count, Int(random.next() % (random.next() % 4 == 0 ? 32_900 : 3000)) + 1)
                 if back == 0 { continue }
