@@ -193,9 +193,12 @@ struct ObjectFaultTests {
         // On the thread that adopts and settles, while nothing else is done: removing spool files waits for it.
         faults.observe { operation, _ in
             guard operation != .read, operation != .open else { return }
-            guard let copy = try? ObjectRig() else { return }
-            copyDirectory(rig.directory.path + "/store", to: copy.directory.path + "/store")
-            copies.withLockedValue { $0.append(copy) }
+            // Locked, so that another thread's operation waits: a process ends with all files as they are at one moment.
+            copies.withLockedValue {
+                guard let copy = try? ObjectRig() else { return }
+                copyDirectory(rig.directory.path + "/store", to: copy.directory.path + "/store")
+                $0.append(copy)
+            }
         }
         try await store.settle(evict: true)
         faults.observe(nil)
