@@ -38,15 +38,10 @@ final class GoModel: TokenModel {
     }
 
     static let window = 32768
-    private static let mask = 32767
     /// A match of four bytes from farther back is none.
     static let tooFar = 4096
-    /// Stands for no position: farther back than any match reaches, wherever the text begins.
-    private static let never = Int32(-1 << 30)
     private let settings: Settings
-    private let hash = GoHash()
-    private let head: UnsafeMutablePointer<Int32>
-    private let previous: UnsafeMutablePointer<Int32>
+    private let chains = EntryChains(GoHash())
     private let nothing: UnsafeMutablePointer<UInt8>
 
     private var plain: UnsafePointer<UInt8>
@@ -56,22 +51,17 @@ final class GoModel: TokenModel {
     private var distance = 0
     /// Where the window in memory starts.
     private var base = 0
-    private var chainHead = Int(GoModel.never)
+    private var chainHead = -1 << 30
 
     init(_ parameters: Parameters) {
         settings = Settings(parameters)
-        head = .allocate(capacity: hash.slots)
-        head.initialize(repeating: Self.never, count: hash.slots)
-        previous = .allocate(capacity: Self.window)
-        previous.initialize(repeating: Self.never, count: Self.window)
         nothing = .allocate(capacity: 16)
         nothing.initialize(repeating: 0, count: 16)
         plain = UnsafePointer(nothing)
     }
 
     deinit {
-        head.deallocate()
-        previous.deallocate()
+        chains.deallocate()
         nothing.deallocate()
     }
 
@@ -81,21 +71,21 @@ final class GoModel: TokenModel {
     func begin(_ plain: UnsafePointer<UInt8>, at: Int, history: Int, origin: Int) {
         self.plain = plain
         self.at = at
-        head.update(repeating: Self.never, count: hash.slots)
+        chains.clear()
         holdsByte = false
         length = 3
         distance = 0
-        chainHead = Int(Self.never)
+        chainHead = -1 << 30
         // Slides before this place; the one that may be due here is left to the loop.
         base = Self.windowStart(at, origin: origin)
         var next = at - history
         while next < at - 3 {
-            insert(next)
+            chains.insert(plain, next)
             next += 1
         }
         pendingHistory = next
         historyEnd = at
-        for position in next..<max(at, next) { leaveOut(position) }
+        for position in next..<max(at, next) { chains.leaveOut(position) }
     }
 
     /// The first history position whose hash needs bytes that were not yet known to exist.
@@ -106,17 +96,6 @@ final class GoModel: TokenModel {
     static func windowStart(_ position: Int, origin: Int) -> Int {
         origin + max((position - origin - 65_275) / window, 0) * window
     }
-
-    @inline(__always)
-    private func insert(_ position: Int) {
-        let slot = hash.slot(plain, position)
-        previous[position & Self.mask] = head[slot]
-        head[slot] = Int32(truncatingIfNeeded: position)
-    }
-
-    /// Has chains end at a position that is in none, should a search skip to it in a run.
-    @inline(__always)
-    private func leaveOut(_ position: Int) { previous[position & Self.mask] = Self.never }
 
     /// The longest match at a position, looked for as Go does it.
     /// - Parameters:
@@ -181,7 +160,7 @@ final class GoModel: TokenModel {
         let text = plain
         let insertEnd = inputEnd &- 3
         while pendingHistory < historyEnd && pendingHistory < insertEnd {
-            insert(pendingHistory)
+            chains.insert(plain, pendingHistory)
             pendingHistory += 1
         }
         while left > 0 && (holdsByte ? at - 1 : at) < stopAt {
@@ -195,12 +174,9 @@ final class GoModel: TokenModel {
             }
             while at &- base > 65_274 && inputEnd &- base > 65_536 { base &+= Self.window }
             if at < insertEnd {
-                let slot = hash.slot(text, at)
-                chainHead = Int(head[slot])
-                previous[at & Self.mask] = Int32(truncatingIfNeeded: chainHead)
-                head[slot] = Int32(truncatingIfNeeded: at)
+                chainHead = chains.insert(text, at)
             } else {
-                leaveOut(at)
+                chains.leaveOut(at)
             }
             let previousLength = length
             let previousDistance = distance
@@ -212,7 +188,7 @@ final class GoModel: TokenModel {
             {
                 let found = Self.find(
                     text, at, from: chainHead, lookahead: lookahead, lowest: lowest, settings, steps: &steps
-                ) { Int(previous[$0 & Self.mask]) }
+                ) { chains.previous($0) }
                 if found.length > 0 { (length, distance) = found }
             }
             if !settings.lazy {
@@ -246,7 +222,7 @@ final class GoModel: TokenModel {
             var next = at &+ 1
             let end = min(at &+ span, insertEnd)
             while next < end {
-                insert(next)
+                chains.insert(plain, next)
                 next &+= 1
             }
         }
@@ -261,11 +237,11 @@ final class GoModel: TokenModel {
             var next = at &+ 1
             let last = min(end, insertEnd)
             while next < last {
-                insert(next)
+                chains.insert(plain, next)
                 next &+= 1
             }
             while next < end {
-                leaveOut(next)
+                chains.leaveOut(next)
                 next &+= 1
             }
             at = end

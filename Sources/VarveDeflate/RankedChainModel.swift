@@ -128,7 +128,7 @@ final class RankedChainModel: TokenModel {
                 search.best = atLeast
                 if settings.tooShort < 3 {
                     search.lowest = max(search.lowest, position &- Self.tooFar)
-                    chains.searchThree(plain, position, &search)
+                    chains.searchNewest(plain, position, from: first, &search)
                 }
             }
         }

@@ -56,33 +56,16 @@ extension RankedChains {
         }
     }
 
-    /// The newest match of three bytes; there is no longer one.
+    /// The newest match of the bytes that the encoder hashes, from `first` on; there is no longer one.
     @inline(__always)
-    func searchThree(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
-        let wanted = UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self) &<< 8
-        var candidate = previous(position)
+    func searchNewest(_ text: UnsafePointer<UInt8>, _ position: Int, from first: Int, _ search: inout Search) {
+        let beyond = UInt32(32 - 8 * Hash.length)
+        let wanted = UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self) &<< beyond
+        var candidate = first
         var tries = search.tries
         while candidate >= search.lowest && tries > 0 {
-            if UnsafeRawPointer(text + candidate).loadUnaligned(as: UInt32.self) &<< 8 == wanted {
-                search.best = 3
-                search.start = candidate
-                break
-            }
-            tries &-= 1
-            candidate = previous(candidate)
-        }
-        search.steps &+= search.tries &- tries
-    }
-
-    /// The newest match of four bytes; there is no longer one.
-    @inline(__always)
-    func searchFour(_ text: UnsafePointer<UInt8>, _ position: Int, _ search: inout Search) {
-        let wanted = UnsafeRawPointer(text + position).loadUnaligned(as: UInt32.self)
-        var candidate = search.first4
-        var tries = search.tries
-        while candidate >= search.lowest && tries > 0 {
-            if UnsafeRawPointer(text + candidate).loadUnaligned(as: UInt32.self) == wanted {
-                search.best = 4
+            if UnsafeRawPointer(text + candidate).loadUnaligned(as: UInt32.self) &<< beyond == wanted {
+                search.best = Hash.length
                 search.start = candidate
                 break
             }

@@ -116,7 +116,7 @@ final class RankedGoModel: TokenModel {
         chains.searchLong(plain, at, &search)
         if search.start == at && atLeast < 4 {
             search.lowest = max(lowest, at &- GoModel.tooFar)
-            chains.searchFour(plain, at, &search)
+            chains.searchNewest(plain, at, from: place.before, &search)
         }
         steps &+= search.steps
         if search.start == at { return }

@@ -10,7 +10,7 @@ struct KlauspostLazyModelTests {
     @Test("proposes what the plain search proposes", arguments: 0..<24)
     func same(_ round: Int) {
         let seed = UInt64(20_261_202 + round)
-        var random = Proposals.SplitMix(state: seed)
+        var random = Seeded(state: seed)
         let text = round % 3 == 0 ? Proposals.table(&random, 120_000) : Proposals.text(&random, 120_000)
         let bytes = text + [UInt8](repeating: 0, count: 320)
         let eras: [KlauspostLazyModel.Era] = [.since1_15_15, .since1_18_1, .since1_14_2]

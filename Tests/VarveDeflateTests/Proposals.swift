@@ -11,7 +11,7 @@ enum Proposals {
         static var isWriting: Bool { false }
 
         var tokens: [UInt32] = []
-        var random: SplitMix
+        var random: Seeded
         let contrary: Bool
         var known: UInt32 { 0 }
         var index: Int { tokens.count }
@@ -33,20 +33,8 @@ enum Proposals {
         mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int { value }
     }
 
-    struct SplitMix {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var z = state
-            z = (z ^ z >> 30) &* 0xbf58_476d_1ce4_e5b9
-            z = (z ^ z >> 27) &* 0x94d0_49bb_1331_11eb
-            return z ^ z >> 31
-        }
-    }
-
     /// Text of words, runs and noise, with much that repeats near and far.
-    static func text(_ random: inout SplitMix, _ count: Int) -> [UInt8] {
+    static func text(_ random: inout Seeded, _ count: Int) -> [UInt8] {
         var result: [UInt8] = []
         let letters = 2 + random.next() % 30
         while result.count < count {
@@ -68,7 +56,7 @@ enum Proposals {
     }
 
     /// Numbers of eight bytes of which a few differ, as linkers write them: thousands of places alike in six bytes.
-    static func table(_ random: inout SplitMix, _ count: Int) -> [UInt8] {
+    static func table(_ random: inout Seeded, _ count: Int) -> [UInt8] {
         var result: [UInt8] = []
         let mask = UInt64(1) << (6 + random.next() % 14) - 1
         let spread = UInt64(8) << (random.next() % 4)
@@ -96,7 +84,7 @@ enum Proposals {
         _ model: some TokenModel, _ text: [UInt8], pieces: [Int], dictionary: Int?, history: Int, seed: UInt64,
         contrary: Bool
     ) -> [UInt32] {
-        var recorder = Recorder(random: SplitMix(state: seed), contrary: contrary)
+        var recorder = Recorder(random: Seeded(state: seed), contrary: contrary)
         text.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return }
             model.begin(base, at: history, history: history, origin: 0)
@@ -118,7 +106,7 @@ enum Proposals {
     }
 
     /// Ends of input after `history` up to `size`, some near to each other, some far.
-    static func pieces(_ random: inout SplitMix, after history: Int, to size: Int) -> [Int] {
+    static func pieces(_ random: inout Seeded, after history: Int, to size: Int) -> [Int] {
         var pieces: [Int] = []
         var end = history
         while end < size {

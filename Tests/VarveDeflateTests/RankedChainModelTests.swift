@@ -10,7 +10,7 @@ struct RankedChainModelTests {
     @Test("proposes what the plain search proposes", arguments: 0..<24)
     func same(_ round: Int) {
         let seed = UInt64(20_261_124 + round)
-        var random = Proposals.SplitMix(state: seed)
+        var random = Seeded(state: seed)
         let bytes =
             (round % 3 == 0 ? Proposals.table(&random, 120_000) : Proposals.text(&random, 120_000))
             + [UInt8](repeating: 0, count: 320)
