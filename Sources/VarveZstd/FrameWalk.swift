@@ -84,8 +84,7 @@ final class FrameWalk {
         case .entries(let entries):
             try entries.apply(to: model, at: point.mark.plain, text) { point.isThere($0) }
         case .hints(let hints):
-            guard model.takesHints else { throw .planDamaged }
-            model.begin(with: HintReader(hints, at: point.mark.plain))
+            model.begin(with: HintReader(hints, at: point.mark.plain, model.hintForm))
         }
     }
 

@@ -3,6 +3,7 @@
 
 /// The last text of a frame, in memory that slides along.
 final class History {
+    private var memory: LargeMemory
     private var base: UnsafeMutablePointer<UInt8>
     private var capacity: Int
     /// The place of the first byte kept, counted from the frame's start.
@@ -16,11 +17,9 @@ final class History {
 
     init() {
         capacity = 4 << 20
-        // Not filled: most pages of it are never touched by who wants a few blocks.
-        base = .allocate(capacity: capacity + Self.slack)
+        memory = LargeMemory(capacity + Self.slack)
+        base = memory.bytes.assumingMemoryBound(to: UInt8.self)
     }
-
-    deinit { base.deallocate() }
 
     /// Bytes that it comes to when the last `window` ones are kept: a third window, if that is not too large, so that what is kept
     /// is moved half as often.
@@ -61,10 +60,10 @@ final class History {
     }
 
     private func grow(_ wanted: Int) {
-        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: wanted + Self.slack)
-        larger.update(from: base, count: end - origin)
-        base.deallocate()
-        base = larger
+        let larger = LargeMemory(wanted + Self.slack)
+        larger.bytes.copyMemory(from: base, byteCount: end - origin)
+        memory = larger
+        base = larger.bytes.assumingMemoryBound(to: UInt8.self)
         capacity = wanted
     }
 

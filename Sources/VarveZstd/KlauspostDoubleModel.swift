@@ -13,8 +13,6 @@ final class KlauspostDoubleModel: KlauspostModel {
         super.init(windowBytes: windowBytes, blockSize: ZstdTables.blockMax, tables: [long, short])
     }
 
-    override var takesHints: Bool { true }
-
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 16 { return }
         if isAlone {

@@ -12,8 +12,6 @@ final class KlauspostFastModel: KlauspostModel {
         super.init(windowBytes: windowBytes, blockSize: Self.blockSize, tables: [table])
     }
 
-    override var takesHints: Bool { true }
-
     override func search(_ text: UnsafePointer<UInt8>, _ start: Int, _ end: Int, _ list: SequenceList) {
         if end &- start < 10 { return }
         if let recorder {

@@ -6,6 +6,7 @@
 /// frame need not clear the table.
 final class PlaceTable {
     let entries: UnsafeMutablePointer<UInt64>
+    private let memory: LargeMemory
     let bits: UInt64
     let isChain: Bool
     /// Bytes that a slot is the hash of.
@@ -15,11 +16,9 @@ final class PlaceTable {
         self.bits = bits
         self.isChain = isChain
         self.hashBytes = hashBytes
-        entries = .allocate(capacity: 1 << Int(bits))
-        entries.initialize(repeating: 0, count: 1 << Int(bits))
+        memory = LargeMemory(MemoryLayout<UInt64>.stride << Int(bits))
+        entries = memory.bytes.bindMemory(to: UInt64.self, capacity: 1 << Int(bits))
     }
-
-    deinit { entries.deallocate() }
 
     /// Places that an entry keeps.
     var parts: Int { isChain ? 2 : 1 }
@@ -79,7 +78,8 @@ class KlauspostModel: MatchModel {
     final private(set) var floor = 0
     final var recorder: HintRecorder?
     final private(set) var hints: HintReader?
-    var takesHints: Bool { false }
+    var hintForm: HintForm { .places }
+    var pace: Int { 1 }
 
     init(windowBytes: Int, blockSize: Int, tables: [PlaceTable]) {
         self.windowBytes = windowBytes
@@ -143,37 +143,18 @@ class KlauspostModel: MatchModel {
     final func endRunUp(at position: Int) { floor = max(position - reach(at: position), 0) }
 
     final func begin(with hints: HintReader) {
-        for table in tables { table.clear() }
+        if !heedsFloor { for table in tables { table.clear() } }
         self.hints = hints
     }
+
+    /// Whether the search looks at no place before `floor` or the point where its hints begin, so that tables may keep those.
+    var heedsFloor: Bool { false }
 
     final var wasMisled: Bool { hints?.state.pointee.isDamaged == true }
 
     final var numbers: [Int] { [] }
 
     final func take(numbers: [Int]) -> Bool { numbers.isEmpty }
-
-    /// Goes over the table entries that another model of the same parameters has otherwise, of those that still matter at
-    /// `position`, by rising slots: calls `take` with what the other one has, until that says that it is enough.
-    final func compare(with other: KlauspostModel, at position: Int, _ take: (TableEntries.Entry) -> Bool) {
-        var first = 0
-        // What lies before is out of reach for good.
-        let lowest = max(position - windowBytes, -1)
-        for (table, otherTable) in zip(tables, other.tables) {
-            let parts = table.parts
-            for index in 0..<(1 << Int(table.bits)) {
-                for part in 0..<parts {
-                    let bits: UInt64 = part == 0 ? 32 : 0
-                    let here = Int(table.entries[index] >> bits & 0xffff_ffff) - shift
-                    let there = Int(otherTable.entries[index] >> bits & 0xffff_ffff) - other.shift
-                    if here == there || here <= lowest && there <= lowest { continue }
-                    let distance = there > lowest ? position - there : 0
-                    if !take(TableEntries.Entry(slot: first + parts * index + part, distance: distance)) { return }
-                }
-            }
-            first += parts << Int(table.bits)
-        }
-    }
 
     final func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool {
         let place = position - entry.distance

@@ -43,10 +43,12 @@ protocol MatchModel: AnyObject {
     func set(_ entry: TableEntries.Entry, at position: Int, _ text: UnsafePointer<UInt8>) -> Bool
     /// Whether a table entry may have the place so many bytes before `position`.
     func holds(_ distance: Int, before position: Int) -> Bool
-    /// Who is told of the matches that the search finds; nil for models that do not tell, see `takesHints`.
+    /// Who is told of the matches that the search finds.
     var recorder: HintRecorder? { get set }
-    /// Whether the search can be told of matches by hints, and tells of those that it finds.
-    var takesHints: Bool { get }
+    /// How the search is told of matches by hints, and tells of those that it finds.
+    var hintForm: HintForm { get }
+    /// How many times as long it takes over text as the searches of the usual levels.
+    var pace: Int { get }
     /// Forgets all places: the text begins at the block that comes next, and hints say what would be found before.
     func begin(with hints: HintReader)
     /// Whether there were hints that there can not be.

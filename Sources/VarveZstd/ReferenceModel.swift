@@ -40,7 +40,8 @@ class ReferenceModel: MatchModel {
     final var found = (0, 0)
     final var recorder: HintRecorder?
     final private(set) var hints: HintReader?
-    final var takesHints: Bool { true }
+    final var hintForm: HintForm { .places }
+    final var pace: Int { 1 }
 
     init(_ settings: Settings, tableLogs: [Int]) {
         self.settings = settings

@@ -4,9 +4,9 @@
 /// A block in the middle of a frame from which on it can be made without what lies before it, but for a stretch of text.
 ///
 /// What an encoder knows at a block has three parts: the state on the wire (codes, tables, offsets used last), which is written
-/// down; its search tables; and text. Most searches begin with empty tables and no text, and hints say what they do not find so, see
-/// ``SearchHints``. The tables of others are filled by running the search over the text before, and those of the entries that are
-/// then not as they were are written down.
+/// down; its search tables; and text. A search begins with empty tables and no text, and hints say what it does not find so, see
+/// ``SearchHints``. In plans of former versions the tables are filled by running the search over the text before, and those of the
+/// entries that are then not as they were are written down.
 struct RestartPoint: Equatable {
     var mark = BlockMark()
     /// Bytes of the frame's exceptions that are done with, and usual blocks since the last of those.

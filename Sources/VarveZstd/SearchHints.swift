@@ -13,16 +13,21 @@ struct SearchHints: Equatable {
     private var range = 0..<0
     /// See ``SearchHint/end(from:)``.
     private var last: Int
+    private let form: HintForm
 
     /// None so far.
     /// - Parameter point: Where the search begins.
-    init(at point: Int) { last = point }
+    init(at point: Int, _ form: HintForm = .places) {
+        last = point
+        self.form = form
+    }
 
-    /// Those of a plan.
+    /// Those of a plan, which nobody adds to.
     init(_ plan: [UInt8], _ range: Range<Int>, at point: Int) {
         bytes = plan
         self.range = range
         last = point
+        form = .places
     }
 
     /// As they are in the plan.
@@ -32,18 +37,50 @@ struct SearchHints: Equatable {
 
     /// Appends the hint for a step at `place`, behind those of the hints before, to some that are no part of a plan.
     mutating func add(_ hint: SearchHint, at place: Int) {
-        PlanBytes.put(&bytes, (place - last) << 3 | hint.outcome.rawValue)
+        PlanBytes.put(&bytes, (place - last) << 3 | hint.code)
+        range = 0..<bytes.count
+        if form.isNone(hint.code) {
+            last = place
+            return
+        }
         last = hint.end(from: place)
-        let back = min(hint.back, Self.backMax)
-        PlanBytes.put(&bytes, (hint.length - SearchHint.lengthMin) << 2 | back)
-        if back == Self.backMax { PlanBytes.put(&bytes, hint.back - back) }
-        if !hint.outcome.isRepeated { PlanBytes.put(&bytes, hint.distance) }
+        let begin = hint.back > 0 ? hint.back + form.ahead : -hint.back
+        let short = min(begin, Self.beginMax)
+        PlanBytes.put(&bytes, (hint.length - SearchHint.lengthMin) << 2 | short)
+        if short == Self.beginMax { PlanBytes.put(&bytes, begin - short) }
+        if !form.isRepeated(hint.code) { PlanBytes.put(&bytes, hint.distance) }
         range = 0..<bytes.count
     }
 
     static func == (one: Self, other: Self) -> Bool { one.coded == other.coded }
 
-    fileprivate static let backMax = 3
+    fileprivate static let beginMax = 3
+}
+
+/// What the hints of a search say.
+struct HintForm: Equatable {
+    /// A bit for each code that there is, for those that say of no match, and for those of a match at an offset used before.
+    private let known: UInt8
+    private let none: UInt8
+    private let repeated: UInt8
+    /// How many bytes behind the place of its step a match may begin.
+    fileprivate let ahead: Int
+    /// The code of a match by the offset before the last one, right behind a match; then there is no distance, or it is 0.
+    private let former: Int
+
+    /// The code says which of few places that are looked up is a match, see ``SearchHint/Outcome``.
+    static let places = HintForm(known: 0b1_1111, none: 0, repeated: 0b11, ahead: 0, former: 1)
+    /// The same for a search that then looks for a longer match from behind.
+    static let longer = HintForm(known: 0b1111, none: 0, repeated: 0b11, ahead: 4, former: 1)
+    /// The code says what the best of all candidates is, see ``BestMatch/recent``: even none.
+    static let candidates = HintForm(known: 0xff, none: 1, repeated: 0b1110_1110, ahead: 7, former: newOffset)
+    static let noMatch = 0
+    static let newOffset = 4
+
+    fileprivate func isKnown(_ code: Int) -> Bool { known >> code & 1 != 0 }
+    fileprivate func isNone(_ code: Int) -> Bool { none >> code & 1 != 0 }
+    fileprivate func isRepeated(_ code: Int) -> Bool { repeated >> code & 1 != 0 }
+    fileprivate func isFormer(_ hint: SearchHint) -> Bool { hint.code == former && hint.distance == 0 }
 }
 
 /// What comes out of one step.
@@ -61,13 +98,28 @@ struct SearchHint: Equatable {
 
     static let lengthMin = 4
 
-    var outcome = Outcome.last
+    /// What the match is, in the search's ``HintForm``.
+    var code = 0
     /// How far before the text at hand the match's source lies, if no offset is used again.
     var distance = 0
     /// Bytes of the match.
     var length = lengthMin
-    /// Bytes of it that lie before the place at which it was found.
+    /// Bytes of it that lie before the place of its step, or that at which it was found; less than 0 if it begins behind.
     var back = 0
+
+    init(code: Int = 0, distance: Int = 0, length: Int = lengthMin, back: Int = 0) {
+        self.code = code
+        self.distance = distance
+        self.length = length
+        self.back = back
+    }
+
+    init(outcome: Outcome, distance: Int = 0, length: Int = lengthMin, back: Int = 0) {
+        self.init(code: outcome.rawValue, distance: distance, length: length, back: back)
+    }
+
+    /// The code as those say it who know no other ones.
+    var outcome: Outcome { Outcome(rawValue: code) ?? .former }
 
     /// A place before the next step with a hint if this one's is `place`: about where the match ends.
     func end(from place: Int) -> Int { place + length - back }
@@ -92,6 +144,8 @@ final class HintReader {
         /// The place of the next step with a hint; one that there is not at the end.
         var next = Int.max
         var hint = SearchHint()
+        /// Whether that says that the offset before the last one is used again right behind a match.
+        var isFormer = false
         /// Whether a hint was one that there can not be.
         var isDamaged = false
     }
@@ -101,12 +155,14 @@ final class HintReader {
     let point: Int
     private var input: PlanInput
     private var last: Int
+    private let form: HintForm
 
     /// - Parameter point: Where the search begins.
-    init(_ hints: SearchHints, at point: Int) {
+    init(_ hints: SearchHints, at point: Int, _ form: HintForm = .places) {
         input = hints.input
         last = point
         self.point = point
+        self.form = form
         state = .allocate(capacity: 1)
         state.initialize(to: State())
         advance()
@@ -127,18 +183,22 @@ final class HintReader {
 
     private func read() throws(ZstdError) {
         let word = try input.number()
-        guard let outcome = SearchHint.Outcome(rawValue: word & 7) else { throw .planDamaged }
-        var hint = SearchHint(outcome: outcome)
-        let lengths = try input.number()
-        hint.length += lengths >> 2
-        hint.back = lengths & 3
-        if hint.back == SearchHints.backMax { hint.back += try input.number() }
-        if !outcome.isRepeated { hint.distance = try input.number() }
         let place = last + word >> 3
-        guard place < 1 << 56, hint.back < hint.length, hint.length < 1 << 32 else { throw .planDamaged }
+        var hint = SearchHint(code: word & 7, length: 0)
+        guard place < 1 << 56, form.isKnown(hint.code) else { throw .planDamaged }
+        if !form.isNone(hint.code) {
+            let lengths = try input.number()
+            hint.length = SearchHint.lengthMin + lengths >> 2
+            var begin = lengths & 3
+            if begin == SearchHints.beginMax { begin += try input.number() }
+            hint.back = begin > form.ahead ? begin - form.ahead : -begin
+            if !form.isRepeated(hint.code) { hint.distance = try input.number() }
+            guard hint.back < hint.length, hint.length < 1 << 32 else { throw .planDamaged }
+        }
         last = hint.end(from: place)
         state.pointee.next = place
         state.pointee.hint = hint
+        state.pointee.isFormer = form.isFormer(hint)
     }
 }
 
@@ -153,7 +213,7 @@ final class HintRecorder {
     var newest: Int { points.last?.place ?? 0 }
 
     /// A restart point is at `place`.
-    func open(at place: Int) { points.append((place, SearchHints(at: place))) }
+    func open(at place: Int, _ form: HintForm = .places) { points.append((place, SearchHints(at: place, form))) }
 
     /// The hints so far, of the point opened first or of the one opened last.
     func hints(ofLast: Bool) -> SearchHints? { (ofLast ? points.last : points.first)?.hints }
@@ -169,5 +229,14 @@ final class HintRecorder {
     @inline(never)
     func came(to hint: SearchHint, at place: Int, lowest: Int) {
         for index in points.indices where lowest < points[index].place { points[index].hints.add(hint, at: place) }
+    }
+
+    /// The same where the hint depends on the point.
+    /// - Parameter hint: The point's; nil if it needs none.
+    @inline(never)
+    func came(at place: Int, lowest: Int, _ hint: (_ point: Int) -> SearchHint?) {
+        for index in points.indices where lowest < points[index].place {
+            if let hint = hint(points[index].place) { points[index].hints.add(hint, at: place) }
+        }
     }
 }

@@ -18,6 +18,11 @@ protocol StepReading {
     ///   - hint: What would say so.
     ///   - lowest: The first place of those that made the search take it.
     func came(to hint: @autoclosure () -> SearchHint, at: Int, lowest: Int)
+    /// A step at `at` is over.
+    /// - Parameters:
+    ///   - lowest: The first place of those that it looked at.
+    ///   - hint: What has to be said to those who begin at a point behind it; nil if nothing.
+    func came(at: Int, lowest: Int, _ hint: (_ point: Int) -> SearchHint?)
 }
 
 /// A search that knows all is told nothing.
@@ -32,6 +37,8 @@ extension StepReading {
     func take() -> SearchHint { SearchHint() }
     @inline(__always)
     func refuse() {}
+    @inline(__always)
+    func came(at: Int, lowest: Int, _ hint: (_ point: Int) -> SearchHint?) {}
 }
 
 /// Nobody wants to know, and the search knows all.
@@ -54,6 +61,11 @@ struct Recorded: StepReading {
     func came(to hint: @autoclosure () -> SearchHint, at: Int, lowest: Int) {
         if lowest < newest { recorder.came(to: hint(), at: at, lowest: lowest) }
     }
+
+    @inline(__always)
+    func came(at: Int, lowest: Int, _ hint: (_ point: Int) -> SearchHint?) {
+        if lowest < newest { recorder.came(at: at, lowest: lowest, hint) }
+    }
 }
 
 /// Tells a search that began at a point what it does not know.
@@ -72,7 +84,7 @@ struct Hinted: StepReading {
     func isHinted(_ at: Int) -> Bool { state.pointee.next == at }
 
     @inline(__always)
-    func isFormerHinted(_ at: Int) -> Bool { isHinted(at) && state.pointee.hint.outcome == .former }
+    func isFormerHinted(_ at: Int) -> Bool { isHinted(at) && state.pointee.isFormer }
 
     @inline(never)
     func take() -> SearchHint {

@@ -19,7 +19,7 @@ struct TableEntries: Equatable {
 
     private static let formerMax = 1 << 16
     /// A slot's text must lie before the point.
-    fileprivate static let hashBytes = 8
+    static let hashBytes = 8
 
     init() {}
 
@@ -31,45 +31,6 @@ struct TableEntries: Equatable {
         let count = try input.number()
         guard count <= Self.formerMax else { throw .planDamaged }
         try Self.read(&input, count) { listed.append($0) }
-    }
-
-    /// - Parameters:
-    ///   - entries: By rising slots.
-    ///   - position: The point's place.
-    init(_ entries: [Entry], of model: any MatchModel, at position: Int, _ text: UnsafePointer<UInt8>) {
-        var needed = NeededEntries()
-        for entry in entries {
-            if entry.distance == 0 {
-                needed.clear(entry.slot)
-            } else {
-                needed.add(entry.slot, entry.distance, model, text, at: position)
-            }
-        }
-        self.init(needed, kinds: model.slotKinds)
-    }
-
-    /// - Parameter kinds: The model's.
-    init(_ needed: NeededEntries, kinds: Int) {
-        PlanBytes.put(&coded, needed.listed.count)
-        var slot = 0
-        for entry in needed.listed.sorted(by: { $0.slot < $1.slot }) {
-            PlanBytes.put(&coded, entry.slot - slot)
-            PlanBytes.put(&coded, entry.distance)
-            slot = entry.slot
-        }
-        let placed = needed.placed.sorted { $0.distance < $1.distance }
-        var last = 0
-        var index = 0
-        while index < placed.count {
-            let distance = placed[index].distance
-            var mask = 0
-            while index < placed.count, placed[index].distance == distance {
-                mask |= 1 << placed[index].kind
-                index += 1
-            }
-            PlanBytes.put(&coded, (distance - last) * (1 << kinds - 1) + mask - 1)
-            last = distance
-        }
     }
 
     private static func read(
@@ -124,28 +85,4 @@ struct TableEntries: Equatable {
             }
         }
     }
-}
-
-/// Entries that are to be written, in any order, no slot twice.
-struct NeededEntries {
-    /// Those of which the place says the slot.
-    private(set) var placed: [(distance: Int, kind: Int)] = []
-    private(set) var listed: [TableEntries.Entry] = []
-
-    /// - Parameter position: The point's place; the entry's lies `distance` before.
-    mutating func add(
-        _ slot: Int, _ distance: Int, _ model: any MatchModel, _ text: UnsafePointer<UInt8>, at position: Int
-    ) {
-        let kind =
-            distance < TableEntries.hashBytes
-            ? nil : (0..<model.slotKinds).first { model.slot($0, at: position - distance, text) == slot }
-        if let kind {
-            placed.append((distance, kind))
-        } else {
-            listed.append(TableEntries.Entry(slot: slot, distance: distance))
-        }
-    }
-
-    /// The slot has no place.
-    mutating func clear(_ slot: Int) { listed.append(TableEntries.Entry(slot: slot, distance: 0)) }
 }

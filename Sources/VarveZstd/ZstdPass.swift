@@ -149,9 +149,7 @@ final class ZstdPass {
         let plainStart = plainBytes
         let header = try FrameHeader(Array(input.peek(FrameHeader.bytesMax)))
         input.skip(header.bytes.count)
-        // A run-up needs a window of text and what is missing to whole blocks.
-        let runUp = max(walk?.model.windowBytes ?? 0, PointPlacement.runUpMin)
-        history.begin(window: max(header.windowBytes, runUp + ZstdTables.blockMax))
+        history.begin(window: max(header.windowBytes, walk?.model.windowBytes ?? 0))
         reader.state.reset()
         walk?.begin(header)
         exceptions = []
@@ -162,10 +160,10 @@ final class ZstdPass {
         var isLast = false
         while !isLast {
             if isWhole, let walk {
-                self.walk = try points.reach(
+                points.reach(
                     PointFinder.Place(
-                        header: header, history: history, compressed: input.offset - start,
-                        exceptions: exceptions.count, usualBlocks: usualBlocks), with: walk)
+                        position: history.end, compressed: input.offset - start, exceptions: exceptions.count,
+                        usualBlocks: usualBlocks), with: walk)
             }
             let position = history.end
             if exceptions.count <= Self.costMuch { cheapBytes = position }

@@ -4,7 +4,7 @@
 /// The bytes that, with the plain bytes, make a zstd file again. The format is specified in `Documentation.docc/Zstd.md`.
 struct ZstdPlan {
     static let magic: [UInt8] = [0x56, 0x5a, 0x50]  // "VZP"
-    static let version: UInt8 = 8
+    static let version: UInt8 = 9
     static let versionOldest: UInt8 = 1
     /// Plain bytes of a frame up to which its checksum is made and not kept.
     static let checksumMax = 256 << 10

@@ -12,7 +12,7 @@ enum Fixtures {
         return all.filter { $0.hasSuffix(".zst") }.sorted()
     }()
 
-    /// Plans as versions 4 to 7 wrote them.
+    /// Plans of real files as versions 4 to 7 wrote them.
     static let formerPlans = [
         "klauspost-v1.17.11.plan4", "klauspost-v1.17.11.plan6", "klauspost-v1.17.11.plan7", "zstd1.5.4-3-stdin.plan7",
     ]

@@ -251,4 +251,25 @@ struct PointTests {
             }
         }
     }
+
+    @Test("tables with two places an entry are restored as version 8 has them", arguments: [3, 4])
+    func twoPlaces(level: Int) throws {
+        let plan = try Fixtures.bytes(level == 3 ? "klauspost-better.plan8" : "klauspost-best.plan8")
+        let (_, plain) = repetitiveFile(900_000, seed: level == 3 ? 41 : 42)
+        let file = try modelFile(
+            plain, ZstdParameters(.klauspost(level: level, era: level == 3 ? 3 : 0, windowLog: level == 3 ? 18 : 17)))
+        let restarts = try points(plan).restarts
+        #expect(!restarts.isEmpty && restarts.allSatisfy { $0.runUp > 0 && !$0.hasHints })
+        for emptied in [false, true] {
+            let changed =
+                emptied
+                ? try withRestarts(plan) { $0.memory = .entries(TableEntries(NeededEntries(), kinds: 1)) } : plan
+            #expect(try isEqual(rebuilt(plan: changed, plain: plain), file))
+            for point in restarts {
+                let start = point.mark.compressed
+                let made = try? rebuilt(plan: changed, plain: plain, from: start)
+                #expect(isEqual(made, Array(file[start...])) != emptied)
+            }
+        }
+    }
 }

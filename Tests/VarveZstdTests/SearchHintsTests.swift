@@ -13,6 +13,12 @@ struct SearchHintsTests {
     private static let wide = [
         ZstdParameters(.klauspost(level: 1, era: 3, windowLog: 20)),
         ZstdParameters(.klauspost(level: 2, era: 3, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 3, era: 0, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 3, era: 3, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 4, era: 0, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 4, era: 1, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 4, era: 4, windowLog: 20)),
+        ZstdParameters(.klauspost(level: 4, era: 3, windowLog: 20)),
         ZstdParameters(
             .reference(strategy: 1, ReferenceModel.Settings(windowLog: 20, longLog: 14, shortLog: 13, shortBytes: 7))),
         ZstdParameters(
@@ -29,9 +35,11 @@ struct SearchHintsTests {
         ),
     ]
 
-    private func hints(_ point: RestartPoint) -> [(place: Int, hint: SearchHint)] {
+    private func form(_ parameters: ZstdParameters) -> HintForm { parameters.makeModels().0.hintForm }
+
+    private func hints(_ point: RestartPoint, _ form: HintForm) -> [(place: Int, hint: SearchHint)] {
         guard case .hints(let hints) = point.memory else { return [] }
-        let reader = HintReader(hints, at: point.mark.plain)
+        let reader = HintReader(hints, at: point.mark.plain, form)
         var all: [(place: Int, hint: SearchHint)] = []
         while reader.state.pointee.next != .max {
             all.append((reader.state.pointee.next, reader.state.pointee.hint))
@@ -55,9 +63,9 @@ struct SearchHintsTests {
             let (bytes, asked) = try points.part(rebuilder, start..<file.count, plain)
             #expect(isEqual(bytes, Array(file[start...])), "\(start)")
             guard point.hasHints else { continue }
-            let hints = hints(point)
+            let hints = hints(point, form(parameters))
             #expect(hints.count > 100)
-            #expect(hints.contains { !$0.hint.outcome.isRepeated && $0.place - $0.hint.distance < point.mark.plain })
+            #expect(hints.contains { $0.hint.distance > 0 && $0.place - $0.hint.distance < point.mark.plain })
             #expect(asked.first?.lowerBound == point.mark.plain)
             #expect(rebuilder.text(for: start..<(start + 1)).first?.lowerBound == point.mark.plain)
         }
@@ -76,15 +84,15 @@ struct SearchHintsTests {
         for change in 0..<5 {
             let changed = try points.withRestarts(plan) { point in
                 guard point.hasHints, change > 0 else { return }
-                var all = hints(point)
-                let index = all.firstIndex { !$0.hint.outcome.isRepeated && $0.place > point.mark.plain + 100 } ?? 0
+                var all = hints(point, form(parameters))
+                let index = all.firstIndex { $0.hint.distance > 0 && $0.place > point.mark.plain + 100 } ?? 0
                 switch change {
                 case 1: all.remove(at: index)
                 case 2: all[index].hint.distance += 1
                 case 3: all[index].hint.length += 1
                 default: all = []
                 }
-                var hints = SearchHints(at: point.mark.plain)
+                var hints = SearchHints(at: point.mark.plain, form(parameters))
                 for each in all { hints.add(each.hint, at: each.place) }
                 point.memory = .hints(hints)
             }
@@ -101,17 +109,20 @@ struct SearchHintsTests {
         for change in 0..<8 {
             let changed = try points.withRestarts(plan) { point in
                 // The first step behind a point is always at its first byte.
-                var hint = SearchHint(outcome: .first, distance: 4, length: 8, back: 0)
+                let form = form(parameters)
+                let code = form == .candidates ? HintForm.newOffset : SearchHint.Outcome.first.rawValue
+                var hint = SearchHint(code: code, distance: 4, length: 8)
                 switch change {
                 case 0: hint.length = ZstdTables.blockMax + 1
                 case 1: hint.back = 1
                 case 2: hint.distance = 0
                 case 3: hint.distance = point.mark.plain + 1
+                case 4 where form == .candidates: hint = SearchHint(code: code, length: 8)
                 case 4: hint = SearchHint(outcome: .former, length: 8)
                 case 5: hint.length = 1 << 32
                 default: break
                 }
-                var hints = SearchHints(at: point.mark.plain)
+                var hints = SearchHints(at: point.mark.plain, form)
                 hints.add(hint, at: point.mark.plain)
                 let coded = Array(hints.coded)
                 if change == 6 { hints = SearchHints(coded, 0..<(coded.count - 1), at: point.mark.plain) }
@@ -125,19 +136,12 @@ struct SearchHintsTests {
         }
     }
 
-    @Test("hints are for models that take them, and for points without a run-up")
+    @Test("hints are for points without a run-up")
     func wrongPlace() throws {
-        let (_, plain) = repetitiveFile(1_500_000, seed: 25)
-        let best = ZstdParameters(.klauspost(level: 3, era: 3, windowLog: 18))
-        let file = try modelFile(plain, best)
-        let plan = try points.plan(file, best, spacing: 400_000)
-        let changed = try points.withRestarts(plan) { point in
-            point.runUp = 0
-            point.memory = .hints(SearchHints(at: point.mark.plain))
-        }
-        #expect(throws: ZstdError.planDamaged) { _ = try rebuilt(plan: changed, plain: plain) }
-        let other = try points.withRestarts(plan) { $0.memory = .hints(SearchHints(at: $0.mark.plain)) }
-        #expect(throws: ZstdError.planDamaged) { _ = try ZstdRebuilder(plan: other) }
+        let plan = try Fixtures.bytes("klauspost-better.plan8")
+        #expect(try points.points(plan).restarts.contains { $0.runUp > 0 })
+        let changed = try points.withRestarts(plan) { $0.memory = .hints(SearchHints(at: $0.mark.plain)) }
+        #expect(throws: ZstdError.planDamaged) { _ = try ZstdRebuilder(plan: changed) }
     }
 
     @Test("a job does not begin without the text before it")
@@ -167,27 +171,35 @@ struct SearchHintsTests {
         }
     }
 
-    @Test("hints are read as they were written")
-    func roundTrip() throws {
+    @Test("hints are read as they were written", arguments: [HintForm.places, .longer, .candidates])
+    func roundTrip(form: HintForm) throws {
         var random = Seeded(state: 27)
-        var hints = SearchHints(at: 1000)
+        var hints = SearchHints(at: 1000, form)
         var all: [(Int, SearchHint)] = []
         var place = 1000
+        // How many codes there are, which say of no match and of an offset used before, and how far behind its step a match may begin.
+        let (codes, none, repeated, ahead): (Int, [Int], [Int], Int) =
+            switch form {
+            case .places: (5, [], [0, 1], 0)
+            case .longer: (4, [], [0, 1], 4)
+            default: (8, [0], [1, 2, 3, 5, 6, 7], 7)
+            }
         for _ in 0..<500 {
-            let outcome = try #require(SearchHint.Outcome(rawValue: .random(in: 0...4, using: &random)))
-            let back = Int.random(in: 0...[3, 300].randomElement(using: &random)!, using: &random)
-            let hint = SearchHint(
-                outcome: outcome, distance: outcome.isRepeated ? 0 : .random(in: 1...9_000_000, using: &random),
-                length: back + .random(in: 4...70_000, using: &random), back: back)
+            let back = Int.random(in: -ahead...[3, 300].randomElement(using: &random)!, using: &random)
+            var hint = SearchHint(
+                code: .random(in: 0..<codes, using: &random), distance: .random(in: 1...9_000_000, using: &random),
+                length: max(back, 0) + .random(in: 4...70_000, using: &random), back: back)
+            if repeated.contains(hint.code) { hint.distance = 0 }
+            if none.contains(hint.code) { hint = SearchHint(code: hint.code, length: 0) }
             hints.add(hint, at: place)
             all.append((place, hint))
-            place = hint.end(from: place) + Int.random(in: 0...5000, using: &random)
+            place = max(hint.end(from: place), place) + Int.random(in: 0...5000, using: &random)
         }
         var point = RestartPoint()
         point.mark.plain = 1000
         let plan = [9] + Array(hints.coded) + [9]
         point.memory = .hints(SearchHints(plan, 1..<(plan.count - 1), at: 1000))
-        let read = self.hints(point)
+        let read = self.hints(point, form)
         #expect(read.map(\.place) == all.map(\.0))
         #expect(read.map(\.hint) == all.map(\.1))
     }
