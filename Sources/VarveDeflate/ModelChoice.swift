@@ -89,6 +89,8 @@ enum ModelChoice: Equatable {
         case .chain(let p) where p.level > 3: return 768 << 10
         case .go(let p) where p.level > 3: return 1280 << 10
         case .miniz(let p) where p.level > 1: return 768 << 10
+        // Each segment has to run up to its place first, so that much shorter ones are slower to make one after the other.
+        case .klauspostLazy(let p) where p.level > 8: return 2 << 20
         default: return .max
         }
     }
