@@ -11,7 +11,7 @@ import VarveZstd
 /// A zstd file, made again by its plan out of the plain bytes that its chunks give.
 ///
 /// A frame is made from its beginning or from one of its restart points, some mebibytes apart. Several cores make it in *lanes*:
-/// stretches that are long enough for the run-ups to cost little, each made from its beginning to its end, side by side.
+/// stretches that are long enough for the run-ups of former plans to cost little, each made from its beginning to its end, side by side.
 ///
 /// The models and the window of text, some tens of megabytes, belong to whoever makes a lane; they are made at the first piece,
 /// and BlobStream lets only so many be there at once.

@@ -18,9 +18,9 @@
 //  walk (``FrameWalk``) runs in both. Nothing here reads a clock, a file or the platform's libzstd: the models are part of
 //  the on-disk format and change only together with its version.
 //
-//  A long frame can be made from its ``RestartPoint``s on: windows are megabytes long and the search tables hold whatever the walk
-//  left in them, so a run-up over a window or half of it fills the tables, and what it leaves otherwise is written down. Who wants
-//  a few bytes has the blocks up to the ``WirePoint`` before them searched and not made.
+//  A long frame can be made from its ``RestartPoint``s on: windows are megabytes long, and so that nobody has to go over one first, a
+//  search begins with empty tables and is told what it does not find (``SearchHints``). Who wants a few bytes has the blocks up to
+//  the ``WirePoint`` before them searched and not made.
 //
 //  Rejected: running libzstd (its authors promise no stable output); an entropy coder for exceptions (a known encoder has
 //  next to none, and long plans lie in chunks that are compressed anyway); corrections inside the search, as VarveDeflate has
