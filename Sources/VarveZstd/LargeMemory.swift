@@ -18,7 +18,11 @@ final class LargeMemory {
         guard
             let mapped = mmap(nil, mappedCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             mapped != MAP_FAILED
-        else { fatalError("out of memory") }
+        else {
+            // As any allocation does that there is no memory for. No file decides over `count`: tables have a model's size, text that of
+            // a window, which is 32 MiB at most.
+            fatalError("out of memory")
+        }
         self.mapped = mapped
         bytes = mapped.alignedUp(toMultipleOf: Self.pageBytes)
         // Without large pages all is as slow as it was.

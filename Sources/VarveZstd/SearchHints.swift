@@ -92,8 +92,6 @@ struct SearchHint: Equatable {
         case former
         /// The first place that is looked up in the tables is a match, or the second or third one.
         case first, second, third
-
-        var isRepeated: Bool { self == .last || self == .former }
     }
 
     static let lengthMin = 4
