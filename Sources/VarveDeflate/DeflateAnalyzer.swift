@@ -3,7 +3,7 @@
 
 /// Makes a reconstruction plan out of a gzip file, handing out its plain bytes on the way.
 ///
-/// Memory is bounded: some megabytes, more only for single deflate blocks of many megabytes of plain text.
+/// Memory is bounded: some megabytes, more only for single deflate blocks of few tokens and many megabytes of plain text.
 package struct DeflateAnalyzer {
     /// What came of it.
     package enum Result {
@@ -79,8 +79,11 @@ package struct DeflateAnalyzer {
     }
 
     /// The main pass, with the encoder given.
-    func analyze(with parameters: StreamParameters, sink: (UnsafeRawBufferPointer) throws -> Void) throws -> Result {
-        let scanner = try StreamScanner(source: source, plainCapacity: 3 << 20)
+    func analyze(
+        with parameters: StreamParameters, limits: InflateReader.PartLimits = .init(),
+        sink: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Result {
+        let scanner = try StreamScanner(source: source, plainCapacity: 3 << 20, limits: limits)
         let found = StreamIdentifier.Found(choice: .init(parameters: parameters), scanner: scanner, elements: [])
         var pass = try AnalysisPass(source: source, found)
         return try pass.run(sink: sink)

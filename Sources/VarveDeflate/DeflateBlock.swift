@@ -24,7 +24,8 @@ struct DeflateBlock {
 
     var kind: Kind
     var isFinal: Bool
-    /// A long fixed block comes in parts: whether this one has no header, and what the header said; whether it has no end.
+    /// A long block comes in parts: whether this one has no header, and what the header said; whether it has no end. Of a
+    /// dynamic block each part has ``header``.
     var isContinued = false
     var headerFinal = false
     var isOpen = false
@@ -66,6 +67,12 @@ struct DeflateBlock {
         }
         return result
     }
+}
+
+/// What a part of a long block has of it.
+struct BlockPart {
+    var begins = true
+    var ends = true
 }
 
 /// A growing buffer of `UInt32` tokens, at least 16 more than its count writable.

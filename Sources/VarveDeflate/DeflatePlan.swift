@@ -4,7 +4,7 @@
 /// The bytes that, with the plain bytes, make a gzip file again. The format is specified in `Documentation.docc/Deflate.md`.
 struct DeflatePlan {
     static let magic: [UInt8] = [0x56, 0x44, 0x50]  // "VDP"
-    static let version: UInt8 = 5
+    static let version: UInt8 = 6
     /// The oldest version that is read.
     static let oldestVersion: UInt8 = 3
     /// No plan describes more plain bytes in one segment (a block cannot be divided).

@@ -3,9 +3,10 @@
 
 /// The symbols of Huffman blocks: the decoder's hot loop.
 extension InflateReader {
-    /// Decodes until the end of the block (true) or until a buffer needs looking after (false).
+    /// Decodes until the end of the block (true), or until a buffer needs looking after or there is enough (false).
     func run(
-        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable, room: Int
+        _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable, room: Int,
+        tokensMost: Int
     ) throws -> Bool {
         let literalEntries = literalTable.entries
         let distanceEntries = distanceTable.entries
@@ -13,7 +14,7 @@ extension InflateReader {
         let outStart = plain.base + max(memberStart - plain.origin, 0)
         let outLimit = plain.base + min(plain.capacity - 300, plain.count + min(room, 1 << 30))
         var token = tokens.base + tokens.count
-        let tokenLimit = tokens.base + tokens.capacity
+        let tokenLimit = tokens.base + min(tokens.capacity, tokensMost)
         var next = input + position
         let inputLimit = input + (atEnd ? end + Self.inputPadding - 32 : end - 16)
         var bits = self.bits

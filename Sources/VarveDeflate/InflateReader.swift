@@ -12,19 +12,23 @@ package typealias CompressedReader = (_ offset: Int, _ into: UnsafeMutableRawBuf
 ///
 /// Works block by block on input pulled in windows; every bound is checked, nothing traps on hostile input.
 final class InflateReader {
-    /// A block of more tokens than this is refused.
-    static let tokensMax = 8 << 20
     private static let tokensUsual = 1 << 20
-    /// A fixed block goes on in a further part after so many plain bytes.
-    static let partMost = 350_000
-    /// A block of more plain bytes than this is refused.
-    static let blockPlainMax = 48 << 20
+
+    /// How long a block may be that does not go on in further parts.
+    struct PartLimits {
+        /// Plain bytes of a fixed block, and of all parts but the first.
+        var plain = 350_000
+        /// Tokens and plain bytes of the first part of a dynamic block: more than blocks have that codes were made for.
+        var firstTokens = 1 << 20
+        var firstPlain = 48 << 20
+    }
 
     private static let inputCapacity = 256 << 10
     static let inputPadding = 64
 
     let plain: PlainBuffer
     let tokens: TokenBuffer
+    private let limits: PartLimits
     private let source: CompressedReader
     let input: UnsafeMutablePointer<UInt8>
     private var inputOrigin = 0
@@ -32,8 +36,8 @@ final class InflateReader {
     var end = 0
     var atEnd = false
     var bits: UInt64 = 0
-    /// Whether a fixed block has parts to come, and whether it is a final one.
-    private var openBlock: Bool?
+    /// A block that has parts to come: whether it is a final one, and the codes of a dynamic one.
+    private var openBlock: (isFinal: Bool, header: DynamicHeader?)?
     var bitCount = 0
 
     private let literals = HuffmanDecodeTable(.literals)
@@ -44,8 +48,9 @@ final class InflateReader {
     /// Plain offset where the current member began: no match reaches before it.
     var memberStart = 0
 
-    init(source: @escaping CompressedReader, plainCapacity: Int) throws {
+    init(source: @escaping CompressedReader, plainCapacity: Int, limits: PartLimits = PartLimits()) throws {
         self.source = source
+        self.limits = limits
         plain = PlainBuffer(capacity: plainCapacity)
         // As many as a look at a stream's beginning has: memory that is not used is not there.
         tokens = TokenBuffer(capacity: Self.tokensUsual)
@@ -154,15 +159,16 @@ final class InflateReader {
 
     /// Decodes the next block; its plain bytes and tokens are appended to ``plain`` and ``tokens``.
     ///
-    /// A fixed block may be as long as the file: what goes on over ``partMost`` plain bytes comes in parts.
+    /// A block may be as long as the file: long ones come in parts.
     func readBlock() throws -> DeflateBlock {
         let start = bitPosition
-        if let final = openBlock {
-            var block = DeflateBlock(kind: .fixed, isFinal: false, bitStart: start)
+        if let open = openBlock {
+            var block = DeflateBlock(kind: open.header == nil ? .fixed : .dynamic, isFinal: false, bitStart: start)
             block.isContinued = true
+            block.header = open.header
             block.plainStart = plain.end
             block.tokenStart = tokens.count
-            try readFixed(&block, final: final)
+            try readPart(&block, isFinal: open.isFinal, plainMost: limits.plain)
             return block
         }
         let isFinal = try readBits(1) == 1
@@ -172,23 +178,23 @@ final class InflateReader {
         block.plainStart = plain.end
         block.tokenStart = tokens.count
         switch kind {
-        case .stored: try readStored(&block)
-        case .fixed:
-            try readFixed(&block, final: isFinal)
-            return block
+        case .stored:
+            try readStored(&block)
+            try checkNotPastEnd()
+        case .fixed: try readPart(&block, isFinal: isFinal, plainMost: limits.plain)
         case .dynamic:
             block.header = try readHeader()
-            try readHuffman(&block, literals, distances)
+            try readPart(&block, isFinal: isFinal, plainMost: limits.firstPlain)
         }
-        try checkNotPastEnd()
         return block
     }
 
-    private func readFixed(_ block: inout DeflateBlock, final: Bool) throws {
-        block.headerFinal = final
-        block.isOpen = try !readHuffman(&block, fixedLiterals, fixedDistances, plainMost: Self.partMost)
-        block.isFinal = final && !block.isOpen
-        openBlock = block.isOpen ? final : nil
+    private func readPart(_ block: inout DeflateBlock, isFinal: Bool, plainMost: Int) throws {
+        let tables = block.kind == .fixed ? (fixedLiterals, fixedDistances) : (literals, distances)
+        block.headerFinal = isFinal
+        block.isOpen = try !readHuffman(&block, tables.0, tables.1, plainMost: plainMost)
+        block.isFinal = isFinal && !block.isOpen
+        openBlock = block.isOpen ? (isFinal, block.header) : nil
         if !block.isOpen { try checkNotPastEnd() }
     }
 
@@ -272,22 +278,22 @@ final class InflateReader {
         return Int(bits & ((1 &<< UInt64(count)) &- 1))
     }
 
-    /// - Returns: Whether the block ended; not, if there were more than `plainMost` bytes before.
-    @discardableResult
+    /// - Returns: Whether the block ended; not, if there were `plainMost` bytes or ``PartLimits/firstTokens`` before.
     private func readHuffman(
         _ block: inout DeflateBlock, _ literalTable: HuffmanDecodeTable, _ distanceTable: HuffmanDecodeTable,
-        plainMost: Int = .max
+        plainMost: Int
     ) throws -> Bool {
         var ends = false
+        let tokensMost = block.tokenStart + limits.firstTokens
         while true {
             if end - position < 1024 && !atEnd { try refillInput() }
             if position > end + 16 { throw DeflateError.truncated }
-            if tokens.count - block.tokenStart > Self.tokensMax { throw DeflateError("block-too-long") }
-            if plain.end - block.plainStart > Self.blockPlainMax { throw DeflateError("block-too-long") }
             tokens.reserve(tokens.count + 1 << 13)
             plain.reserve(plain.count + 1 << 17)
-            ends = try run(&block, literalTable, distanceTable, room: plainMost - (plain.end - block.plainStart))
-            if ends || plain.end - block.plainStart >= plainMost { break }
+            ends = try run(
+                &block, literalTable, distanceTable, room: plainMost - (plain.end - block.plainStart),
+                tokensMost: tokensMost)
+            if ends || plain.end - block.plainStart >= plainMost || tokens.count >= tokensMost { break }
         }
         block.tokenCount = tokens.count - block.tokenStart
         block.plainCount = plain.end - block.plainStart

@@ -4,9 +4,10 @@
 extension SegmentWalk {
     // MARK: Huffman blocks
 
-    /// Codes a part of a fixed block.
+    /// Codes a part of a block of that kind.
     func codePart<C: BinaryCoder>(
-        _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ plainOrigin: Int, _ sink: BitSink?
+        _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ kind: Int, _ plainOrigin: Int,
+        _ sink: BitSink?
     ) -> Bool {
         let p = probabilities.base
         let begins = coder.bit(p + 68, block?.isContinued == true ? 0 : 1)
@@ -14,16 +15,17 @@ extension SegmentWalk {
             let final = coder.bit(p + 69, block?.headerFinal == true ? 1 : 0)
             if let sink {
                 sink.put(final, 1)
-                sink.put(1, 2)
+                sink.put(kind, 2)
             }
         }
         let ends = coder.bit(p + 70, block?.isOpen == true ? 0 : 1)
-        return codeHuffman(&coder, &tape, block, 1, plainOrigin, sink, ends: ends == 1)
+        let part = BlockPart(begins: begins == 1, ends: ends == 1)
+        return codeHuffman(&coder, &tape, block, kind, plainOrigin, sink, part)
     }
 
     func codeHuffman<C: BinaryCoder>(
         _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ kind: Int, _ plainOrigin: Int,
-        _ sink: BitSink?, ends: Bool = true
+        _ sink: BitSink?, _ part: BlockPart = BlockPart()
     ) -> Bool {
         let p = probabilities.base
         let blockEnd = block.map { $0.plainStart + $0.plainCount - plainOrigin } ?? 0
@@ -32,7 +34,7 @@ extension SegmentWalk {
         var headerTokens = -1
         let isEmpty = coder.bit(p + 59, block?.tokenCount == 0 ? 1 : 0) == 1
         if Model.plansAhead && !isEmpty {
-            return codePlanned(&coder, &tape, block, kind, plainOrigin, sink, ends: ends)
+            return codePlanned(&coder, &tape, block, kind, plainOrigin, sink, part)
         }
         var piece = 0
         while !isEmpty {
@@ -47,9 +49,11 @@ extension SegmentWalk {
                 break
             }
         }
-        if isEmpty { headerTokens = 0 } else { model.endBlock() }
+        if isEmpty { headerTokens = 0 }
+        // Parts of fixed blocks, which mostly come of hardware and of short input, have always been blocks to the model.
+        if !isEmpty && (part.ends || kind == 1) { model.endBlock() }
         return finishHuffman(
-            &coder, tape.tokens + tokensFrom, headerTokens, tape.index - tokensFrom, block, kind, sink, ends: ends)
+            &coder, tape.tokens + tokensFrom, headerTokens, tape.index - tokensFrom, block, kind, sink, part)
     }
 
     /// Codes the tokens of a block, or of one piece of it where the rule counts plain bytes.
@@ -203,33 +207,44 @@ extension SegmentWalk {
 
     func finishHuffman<C: BinaryCoder>(
         _ coder: inout C, _ tokens: UnsafeMutablePointer<UInt32>, _ headerTokens: Int, _ tokenCount: Int,
-        _ block: DeflateBlock?, _ kind: Int, _ sink: BitSink?, ends: Bool
+        _ block: DeflateBlock?, _ kind: Int, _ sink: BitSink?, _ part: BlockPart
     ) -> Bool {
-        if kind == 1 {
-            if let sink {
-                FixedCodes.lengths.withUnsafeBufferPointer {
-                    if let base = $0.baseAddress {
-                        sink.putTokens(
-                            tokens, count: tokenCount, lengths: base, literals: 288, distances: 32, ends: ends)
-                    }
-                }
+        var header: DynamicHeader?
+        if kind != 1 {
+            header = codes(of: part) {
+                TokenCounts.fill(tokens, headerTokens, literals: literalCounts, distances: distanceCounts)
+                return headers.code(
+                    &coder, block?.header, kind: parameters.tree, literalCounts: literalCounts,
+                    distanceCounts: distanceCounts)
             }
-            return true
+            if header == nil { return false }
         }
-        TokenCounts.fill(tokens, headerTokens, literals: literalCounts, distances: distanceCounts)
-        let header = headers.code(
-            &coder, block?.header, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
-        if let sink {
-            if header.lengths.count != header.literalCount + header.distanceCount { return false }
-            sink.putHeader(header)
-            header.lengths.withUnsafeBufferPointer {
-                if let base = $0.baseAddress {
-                    sink.putTokens(
-                        tokens, count: tokenCount, lengths: base, literals: header.literalCount,
-                        distances: header.distanceCount)
-                }
-            }
-        }
+        if let sink { put(tokens, tokenCount, header, sink, part) }
         return true
+    }
+
+    /// The codes of a dynamic block or of a part of one: those of the part before, or what is coded.
+    /// - Returns: Nil if there are fewer or more lengths than there should be: a damaged plan.
+    func codes(of part: BlockPart, coded: () -> DynamicHeader) -> DynamicHeader? {
+        let known = part.begins ? nil : openCodes
+        let header = known ?? coded()
+        openCodes = part.ends ? nil : header
+        return header.lengths.count == header.literalCount + header.distanceCount ? header : nil
+    }
+
+    /// Writes tokens, before them the codes of a dynamic block that begins.
+    func put(
+        _ tokens: UnsafeMutablePointer<UInt32>, _ count: Int, _ header: DynamicHeader?, _ sink: BitSink,
+        _ part: BlockPart
+    ) {
+        if let header, part.begins { sink.putHeader(header) }
+        let lengths = header?.lengths ?? FixedCodes.lengths
+        lengths.withUnsafeBufferPointer {
+            if let base = $0.baseAddress {
+                sink.putTokens(
+                    tokens, count: count, lengths: base, literals: header?.literalCount ?? 288,
+                    distances: header?.distanceCount ?? 32, ends: part.ends)
+            }
+        }
     }
 }

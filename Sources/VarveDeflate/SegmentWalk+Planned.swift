@@ -7,7 +7,7 @@ extension SegmentWalk {
     /// Codes a Huffman block that is not empty for a model that wants to know its end and its codes beforehand.
     func codePlanned<C: BinaryCoder>(
         _ coder: inout C, _ tape: inout TokenTape<C>, _ block: DeflateBlock?, _ kind: Int, _ plainOrigin: Int,
-        _ sink: BitSink?, ends: Bool
+        _ sink: BitSink?, _ part: BlockPart
     ) -> Bool {
         let p = probabilities.base
         let from = at
@@ -37,7 +37,7 @@ extension SegmentWalk {
             }
             tape.index = tokensFrom + count
             model.endBlock()
-            return finishHuffman(&coder, tape.tokens + tokensFrom, count, count, block, kind, sink, ends: ends)
+            return finishHuffman(&coder, tape.tokens + tokensFrom, count, count, block, kind, sink, part)
         }
         model.beginBlock(end: end, inputEnd: inputEnd)
         var header: DynamicHeader?
@@ -49,7 +49,7 @@ extension SegmentWalk {
             model.goWithoutCodes()
         } else {
             model.guessCounts(literals: literalCounts, distances: distanceCounts)
-            guard let coded = codeHeader(&coder, block?.header) else { return false }
+            guard let coded = codes(of: part, coded: { codeHeader(&coder, block?.header) }) else { return false }
             coded.lengths.withUnsafeBufferPointer {
                 if let base = $0.baseAddress {
                     model.useCodes(base, literals: coded.literalCount, distances: coded.distanceCount)
@@ -71,7 +71,7 @@ extension SegmentWalk {
         if kind != 1 && header == nil {
             TokenCounts.fill(
                 tape.tokens + tokensFrom, tape.index - tokensFrom, literals: literalCounts, distances: distanceCounts)
-            guard let coded = codeHeader(&coder, block?.header) else { return false }
+            guard let coded = codes(of: part, coded: { codeHeader(&coder, block?.header) }) else { return false }
             coded.lengths.withUnsafeBufferPointer {
                 if let base = $0.baseAddress {
                     model.learnCodes(base, literals: coded.literalCount, distances: coded.distanceCount)
@@ -79,36 +79,17 @@ extension SegmentWalk {
             }
             header = coded
         }
-        guard let sink else { return true }
-        put(tape.tokens + tokensFrom, tape.index - tokensFrom, header, sink, ends: ends)
+        if let sink { put(tape.tokens + tokensFrom, tape.index - tokensFrom, header, sink, part) }
         return true
     }
 
     /// Codes a block's codes by the counts at hand.
-    private func codeHeader<C: BinaryCoder>(_ coder: inout C, _ known: DynamicHeader?) -> DynamicHeader? {
-        let coded: DynamicHeader
+    private func codeHeader<C: BinaryCoder>(_ coder: inout C, _ known: DynamicHeader?) -> DynamicHeader {
         if model.headersAreNear {
-            coded = headers.codeNear(
-                &coder, known, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
-        } else {
-            coded = headers.codeAhead(
+            return headers.codeNear(
                 &coder, known, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
         }
-        return coded.lengths.count == coded.literalCount + coded.distanceCount ? coded : nil
-    }
-
-    /// Writes a block's codes and tokens.
-    private func put(
-        _ tokens: UnsafeMutablePointer<UInt32>, _ count: Int, _ header: DynamicHeader?, _ sink: BitSink, ends: Bool
-    ) {
-        if let header { sink.putHeader(header) }
-        let lengths = header?.lengths ?? FixedCodes.lengths
-        lengths.withUnsafeBufferPointer {
-            if let base = $0.baseAddress {
-                sink.putTokens(
-                    tokens, count: count, lengths: base, literals: header?.literalCount ?? 288,
-                    distances: header?.distanceCount ?? 32, ends: ends)
-            }
-        }
+        return headers.codeAhead(
+            &coder, known, kind: parameters.tree, literalCounts: literalCounts, distanceCounts: distanceCounts)
     }
 }

@@ -15,8 +15,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     static var scratchCapacity: Int { 1 << 16 }
     let made = TokenBuffer()
 
-    /// No block that the decoder accepts has more tokens.
-    static var tokensMax: Int { InflateReader.tokensMax + 1 << 17 }
+    /// No block, or part of one, has more tokens. (That many it had only before long dynamic blocks were divided.)
+    static var tokensMax: Int { 8 << 20 + 1 << 17 }
 
     // State of the walk over one segment.
     var plain: UnsafePointer<UInt8>
@@ -32,6 +32,8 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
     var freshAt = -1
     /// Where the encoder's job began.
     var jobStart = 0
+    /// The codes of the dynamic block in progress, where it has parts to come.
+    var openCodes: DynamicHeader?
     var endings: ArraySlice<Int> = []
     private(set) var corrections = 0
     private(set) var goodBefore = Int.max
@@ -84,6 +86,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         goodBefore = .max
         unrepresentable = false
         gaveUp = nil
+        openCodes = nil
         stepsBefore = model.steps
         runUp()
     }
@@ -250,7 +253,7 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
         switch element {
         case .block(let found):
             block = found
-            known = found.isPart ? 5 : found.kind.rawValue
+            known = found.isPart ? (found.kind == .fixed ? 5 : 6) : found.kind.rawValue
             padding = found.padding
         case .raw(let bits, let bytes):
             known = 3
@@ -271,8 +274,10 @@ final class SegmentWalk<Model: TokenModel>: SegmentCoding {
             } else if !codeHuffman(&coder, &tape, block, kind, plainOrigin, sink) {
                 return -1
             }
-        case 5:
-            if !codePart(&coder, &tape, block, plainOrigin, sink) { return -1 }
+        case 5, 6:
+            if !codePart(&coder, &tape, block, kind - 4, plainOrigin, sink) { return -1 }
+            // Parts of either kind are the same context.
+            return 5
         case 3:
             padding = codePadding(&coder, padding)
             let count = coder.number(p + 128, raw.count)

@@ -10,8 +10,10 @@ struct StreamScanner {
     private static let headerMax = 64 << 10
     private static let rawPiece = 32 << 10
 
-    init(source: @escaping CompressedReader, plainCapacity: Int) throws {
-        reader = try InflateReader(source: source, plainCapacity: plainCapacity)
+    init(
+        source: @escaping CompressedReader, plainCapacity: Int, limits: InflateReader.PartLimits = .init()
+    ) throws {
+        reader = try InflateReader(source: source, plainCapacity: plainCapacity, limits: limits)
     }
 
     /// The next element, or nil at the end of the file.

@@ -2,7 +2,10 @@
 // SPDX-FileCopyrightText: Varve contributors
 
 /// What is taken apart must come back.
-func takeApart(_ file: [UInt8], _ random: inout Seeded) { takeApart(file, FuzzDriver.parameters(&random)) }
+func takeApart(_ file: [UInt8], _ random: inout Seeded) {
+    let parameters = FuzzDriver.parameters(&random)
+    takeApart(file, parameters, FuzzDriver.limits(&random))
+}
 
 /// Finding the encoder takes a hundred times as long as following a given one.
 func takeApart(_ file: [UInt8]) {
@@ -12,16 +15,16 @@ func takeApart(_ file: [UInt8]) {
         plainCount += bytes.count
         if plainCount > 20_000 { throw Enough() }
     }
-    if found != nil { takeApart(file, nil) }
+    if found != nil { takeApart(file, nil, .init()) }
 }
 
-private func takeApart(_ file: [UInt8], _ parameters: StreamParameters?) {
+private func takeApart(_ file: [UInt8], _ parameters: StreamParameters?, _ limits: InflateReader.PartLimits) {
     let analyzer = DeflateAnalyzer(source: reader(file))
     var plain: [UInt8] = []
     let result: DeflateAnalyzer.Result
     do {
         if let parameters {
-            result = try analyzer.analyze(with: parameters) { plain += [UInt8]($0) }
+            result = try analyzer.analyze(with: parameters, limits: limits) { plain += [UInt8]($0) }
         } else {
             result = try analyzer.analyze { plain += [UInt8]($0) }
         }

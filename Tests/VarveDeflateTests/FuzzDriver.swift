@@ -43,7 +43,8 @@ struct FuzzDriver {
         let result: DeflateAnalyzer.Result
         do {
             if let parameters {
-                result = try analyzer.analyze(with: parameters) { plain += [UInt8]($0) }
+                let limits = Self.limits(&random)
+                result = try analyzer.analyze(with: parameters, limits: limits) { plain += [UInt8]($0) }
             } else {
                 result = try analyzer.analyze { plain += [UInt8]($0) }
             }
@@ -139,6 +140,13 @@ struct FuzzDriver {
                 bytes.replaceSubrange(at..<(at + length), with: other[from..<min(from + length, other.count)])
             }
         }
+    }
+
+    /// Those that there are, or such that short blocks come in parts.
+    static func limits(_ random: inout Seeded) -> InflateReader.PartLimits {
+        if random.next() % 2 == 0 { return .init() }
+        func limit() -> Int { Int.random(in: 1...300, using: &random) }
+        return .init(plain: limit(), firstTokens: limit(), firstPlain: limit())
     }
 
     /// Any of the encoders, with settings that need not make sense.
