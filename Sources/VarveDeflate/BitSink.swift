@@ -9,20 +9,22 @@ final class BitSink {
     private var accumulator: UInt64 = 0
     private var held = 0
 
-    /// Codes ready to be written, bits reversed: value in the low 24 bits, bit count above. By token value below 256,
-    /// end of block at 256, lengths 3-258 at 256 + length.
+    /// Codes ready to be written, bits reversed: value in the low 24 bits, bit count above. By ``Token/slot(_:)``, end of
+    /// block behind them.
     private let literalCodes: UnsafeMutablePointer<UInt32>
-    /// Distance codes: bits 0-15 code, 16-21 its bit count, 32-37 that of code and extra bits, 48-63 the least distance.
+    private static let endOfBlock = Token.slots
+    /// By ``Token/distanceSlot(_:)``: bits 0-15 code, 16-21 its bit count, 32-37 that of code and extra bits, 48-63 the least
+    /// distance of the code.
     private let distanceCodes: UnsafeMutablePointer<UInt64>
 
     /// Starts with `phase` bits already there (a segment may begin in the middle of a byte).
     init(capacity: Int, phase: Int, phaseBits: Int) {
         self.capacity = max(capacity, 1 << 16)
         base = .allocate(capacity: self.capacity + 64)
-        literalCodes = .allocate(capacity: 768)
-        distanceCodes = .allocate(capacity: 32)
-        literalCodes.initialize(repeating: 0, count: 768)
-        distanceCodes.initialize(repeating: 0, count: 32)
+        literalCodes = .allocate(capacity: Token.slots + 1)
+        distanceCodes = .allocate(capacity: Token.distanceSlots)
+        literalCodes.initialize(repeating: 0, count: Token.slots + 1)
+        distanceCodes.initialize(repeating: 0, count: Token.distanceSlots)
         held = phase & 7
         accumulator = UInt64(truncatingIfNeeded: phaseBits) & ((1 &<< UInt64(held)) &- 1)
     }
@@ -87,23 +89,26 @@ final class BitSink {
         let table = DeflateTables.shared
         var codes = (0..<320).map { _ in UInt32(0) }
         Self.assign(lengths, literals, &codes)
-        literalCodes.update(repeating: 0, count: 520)
-        for symbol in 0..<min(literals, 257) { literalCodes[symbol] = codes[symbol] }
+        literalCodes.update(repeating: 0, count: Token.slots + 1)
+        for symbol in 0..<256 { literalCodes[symbol] = codes[symbol] }
+        literalCodes[Self.endOfBlock] = codes[256]
         for length in 3...258 {
             let code = Int(table.lengthCode[length])
             if 257 + code >= literals { continue }
             let entry = codes[257 + code]
             let size = entry >> 24
             let extra = UInt32(length) - UInt32(DeflateTables.lengthBase[code])
-            literalCodes[256 + length] =
+            literalCodes[Token.lengthBias + length] =
                 (entry & 0xff_ffff | extra << size) | (size + UInt32(DeflateTables.lengthExtra[code])) << 24
         }
         Self.assign(lengths + literals, distances, &codes)
-        distanceCodes.update(repeating: 0, count: 32)
-        for symbol in 0..<30 {
+        for slot in 1..<Token.distanceSlots {
+            let symbol = Int(table.distanceCodes[slot])
+            // Not every place stands for a distance.
+            if symbol == DeflateTables.noDistance { continue }
             let entry = symbol < distances ? codes[symbol] : 0
             let size = UInt64(entry >> 24)
-            distanceCodes[symbol] =
+            distanceCodes[slot] =
                 UInt64(entry & 0xffff) | size << 16 | (size + UInt64(DeflateTables.distanceExtra[symbol])) << 32
                 | UInt64(DeflateTables.distanceBase[symbol]) << 48
         }
@@ -162,7 +167,6 @@ final class BitSink {
         reserve(tokenCount * 6 + 32)
         let literalCodes = self.literalCodes
         let distanceCodes = self.distanceCodes
-        let codes = DeflateTables.shared.distanceCodes
         var accumulator = self.accumulator
         var held = UInt64(self.held)
         var out = UnsafeMutableRawPointer(base + count)
@@ -170,7 +174,7 @@ final class BitSink {
         for index in 0..<tokenCount {
             let token = tokens[index]
             let entry = literalCodes[Token.slot(token)]
-            let far = distanceCodes[Int(codes[Token.distanceSlot(token)])]
+            let far = distanceCodes[Token.distanceSlot(token)]
             let size = UInt64(entry &>> 24)
             let extra = UInt64(token &>> 9) &- far &>> 48
             let value = UInt64(entry & 0xff_ffff) | (far & 0xffff | extra &<< (far &>> 16)) &<< size
@@ -185,7 +189,7 @@ final class BitSink {
         self.accumulator = accumulator
         self.held = Int(held)
         if !ends { return }
-        let entry = literalCodes[256]
+        let entry = literalCodes[Self.endOfBlock]
         put(Int(entry & 0xff_ffff), Int(entry >> 24))
     }
 }

@@ -3,26 +3,34 @@
 
 /// The constant tables of RFC 1951, in the shapes the hot loops want.
 ///
-/// One token is a `UInt32`: a literal is its byte value; a match is `distance << 9 | length`, so that every token of
-/// 512 or more is a match.
+/// One token is a `UInt32`: a literal is its byte value; a match is `distance << 9 | length + 253`, so that every token of
+/// 512 or more is a match, and the low nine bits tell all literals and lengths apart.
 enum Token {
+    /// What the low nine bits of a match hold above its length, so that they differ from those of every literal.
+    static let lengthBias = 253
+    /// Values that the low nine bits have.
+    static let slots = 512
+    /// Values of ``distanceSlot(_:)``.
+    static let distanceSlots = 513
+
     @inline(__always)
     static func match(length: Int, distance: Int) -> UInt32 {
-        UInt32(truncatingIfNeeded: distance &<< 9 | length)
+        UInt32(truncatingIfNeeded: distance &<< 9 &+ length &+ lengthBias)
     }
     @inline(__always)
     static func isMatch(_ token: UInt32) -> Bool { token >= 512 }
+    /// Of a match.
     @inline(__always)
-    static func length(_ token: UInt32) -> Int { Int(token & 511) }
+    static func length(_ token: UInt32) -> Int { Int(token & 511) &- lengthBias }
     @inline(__always)
     static func distance(_ token: UInt32) -> Int { Int(token &>> 9) }
     /// Plain bytes that the token stands for.
     @inline(__always)
-    static func span(_ token: UInt32) -> Int { token >= 512 ? Int(token & 511) : 1 }
-    /// A place below 768 for each literal (its value) and each length (256 more), found without a branch.
+    static func span(_ token: UInt32) -> Int { token >= 512 ? length(token) : 1 }
+    /// A place below ``slots`` for each literal (its value) and each length (``lengthBias`` more).
     @inline(__always)
-    static func slot(_ token: UInt32) -> Int { Int(token < 512 ? token & 255 : token & 511 &+ 256) }
-    /// A place below 514 for the distances of each code, found without a branch; 0 for literals.
+    static func slot(_ token: UInt32) -> Int { Int(token & 511) }
+    /// A place below ``distanceSlots`` for the distances of each code, found without a branch; 0 for literals.
     @inline(__always)
     static func distanceSlot(_ token: UInt32) -> Int { distanceSlot(of: token &>> 9) }
     @inline(__always)
@@ -54,8 +62,6 @@ struct DeflateTables: @unchecked Sendable {  // Written once before it is shared
 
     /// Length code (0-28) of a match length (3-258), by length.
     let lengthCode: UnsafeMutablePointer<UInt8>
-    /// Symbol of a literal or length, by ``Token/slot(_:)``.
-    let symbols: UnsafeMutablePointer<UInt16>
     /// Distance code (0-29) by ``Token/distanceSlot(_:)``, ``noDistance`` for literals.
     let distanceCodes: UnsafeMutablePointer<UInt8>
     /// Stands for the distance code of a literal; no symbol of the format.
@@ -71,18 +77,14 @@ struct DeflateTables: @unchecked Sendable {  // Written once before it is shared
             }
         }
         lengthCode[258] = 28
-        distanceCodes = .allocate(capacity: 513)
-        distanceCodes.initialize(repeating: UInt8(Self.noDistance), count: 513)
+        distanceCodes = .allocate(capacity: Token.distanceSlots)
+        distanceCodes.initialize(repeating: UInt8(Self.noDistance), count: Token.distanceSlots)
         for code in 0..<30 {
             let base = Int(Self.distanceBase[code])
             for distance in base..<(base + (1 << Int(Self.distanceExtra[code]))) {
                 distanceCodes[Token.distanceSlot(of: UInt32(distance))] = UInt8(code)
             }
         }
-        symbols = .allocate(capacity: 768)
-        symbols.initialize(repeating: 0, count: 768)
-        for literal in 0..<256 { symbols[literal] = UInt16(literal) }
-        for length in 0..<512 { symbols[256 + length] = 257 + UInt16(lengthCode[length]) }
     }
 
     @inline(__always)

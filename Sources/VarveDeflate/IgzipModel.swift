@@ -124,8 +124,8 @@ final class IgzipModel: TokenModel {
         while left > 0 && at < stopAt && at < inputEnd {
             if isBetweenBlocks { beginBlock(inputEnd) }
             if literals == 0 && length == 0 {
-                if canHurry(left, stopAt, inputEnd) {
-                    left = hurry(&oracle, left, stopAt, inputEnd)
+                if let stretch = stretch(oracle, left, stopAt, inputEnd) {
+                    left = hurry(&oracle, stretch, left, stopAt, inputEnd)
                     if isBetweenBlocks { return }
                     continue
                 }

@@ -120,7 +120,7 @@ extension StreamPrefix {
             for index in block.tokenStart..<(block.tokenStart + block.tokenCount) {
                 let token = Int32(truncatingIfNeeded: tokens.base[index])
                 let distance = token &>> 9
-                let length = distance > 0 ? token & 511 : Int32.max
+                let length = distance > 0 ? token & 511 &- Int32(Token.lengthBias) : Int32.max
                 farthest = distance > farthest ? distance : farthest
                 shortest = length < shortest ? length : shortest
                 threes &+= length == 3 ? 1 : 0

@@ -20,6 +20,26 @@ protocol TokenOracle {
     mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int
     /// Tokens so far.
     var index: Int { get }
+
+    /// Where a model may go on that can tell by itself that no proposal of its is longer than its `limit`: to ask about each
+    /// takes time.
+    var stretch: TokenStretch? { get }
+    /// Told how many tokens of it are done.
+    mutating func take(_ count: Int)
+}
+
+extension TokenOracle {
+    var stretch: TokenStretch? { nil }
+    mutating func take(_ count: Int) {}
+}
+
+/// Tokens that can be done in one go.
+struct TokenStretch {
+    /// When writing, what the proposals are to be compared with, up to the first that is wrong. Else where they are put, all
+    /// being right.
+    let tokens: UnsafeMutablePointer<UInt32>
+    /// How many at most.
+    let count: Int
 }
 
 /// Proposals come true, except that nothing reaches past the end.
@@ -59,6 +79,11 @@ struct VirtualTape: TokenOracle {
 
     @inline(__always)
     mutating func bit(_ probability: UnsafeMutablePointer<UInt16>, _ value: Int, shift: UInt32) -> Int { value }
+
+    var stretch: TokenStretch? {
+        index < capacity ? TokenStretch(tokens: tokens + index, count: capacity &- index) : nil
+    }
+    mutating func take(_ count: Int) { index &+= count }
 }
 
 /// The real tokens: known and compared when writing, restored when reading. Departures from the proposals are coded as the
@@ -95,6 +120,12 @@ struct TokenTape<C: BinaryCoder>: TokenOracle {
     }
 
     var known: UInt32 { C.isWriting ? tokens[index] : 0 }
+
+    var stretch: TokenStretch? { TokenStretch(tokens: tokens + index, count: C.isWriting ? Int.max : gap) }
+    mutating func take(_ count: Int) {
+        gap &+= C.isWriting ? count : -count
+        index &+= count
+    }
 
     @inline(__always)
     mutating func push(_ token: UInt32) {

@@ -83,30 +83,36 @@ enum TokenCounts {
     ) {
         literals.update(repeating: 0, count: 288)
         distances.update(repeating: 0, count: 32)
-        // Every other token is counted elsewhere: like symbols in a row need not wait for each other.
-        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 288 + 32) { others in
-            others.initialize(repeating: 0)
-            guard let odd = others.baseAddress else { return }
-            let symbols = DeflateTables.shared.symbols
-            let codes = DeflateTables.shared.distanceCodes
+        let slots = Token.slots
+        let all = slots + Token.distanceSlots
+        // By slot, which is less to look up; every other token elsewhere: like symbols in a row need not wait for each other.
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 2 * all) { counts in
+            counts.initialize(repeating: 0)
+            guard let even = counts.baseAddress else { return }
+            let odd = even + all
             var index = 0
             while index &+ 1 < count {
                 let token = tokens[index]
                 let next = tokens[index &+ 1]
-                literals[Int(symbols[Token.slot(token)])] &+= 1
-                odd[Int(symbols[Token.slot(next)])] &+= 1
-                distances[Int(codes[Token.distanceSlot(token)])] &+= 1
-                odd[288 &+ Int(codes[Token.distanceSlot(next)])] &+= 1
+                even[Token.slot(token)] &+= 1
+                odd[Token.slot(next)] &+= 1
+                even[slots &+ Token.distanceSlot(token)] &+= 1
+                odd[slots &+ Token.distanceSlot(next)] &+= 1
                 index &+= 2
             }
             if index < count {
-                literals[Int(symbols[Token.slot(tokens[index])])] &+= 1
-                distances[Int(codes[Token.distanceSlot(tokens[index])])] &+= 1
+                even[Token.slot(tokens[index])] &+= 1
+                even[slots &+ Token.distanceSlot(tokens[index])] &+= 1
             }
-            for symbol in 0..<288 { literals[symbol] &+= odd[symbol] }
-            for code in 0..<32 { distances[code] &+= odd[288 &+ code] }
+            for slot in 0..<256 { literals[slot] = even[slot] &+ odd[slot] }
+            let table = DeflateTables.shared
+            for slot in 256..<slots {
+                literals[257 + Int(table.lengthCode[slot - Token.lengthBias])] &+= even[slot] &+ odd[slot]
+            }
+            for slot in 1..<Token.distanceSlots {
+                distances[Int(table.distanceCodes[slot])] &+= even[slots &+ slot] &+ odd[slots &+ slot]
+            }
         }
-        distances[DeflateTables.noDistance] = 0
         literals[256] = 1
     }
 }
