@@ -76,18 +76,18 @@ extension BestSearch {
         }
     }
 
+    /// Takes the match of `place` with `source` if it seems as good as the best so far, or better. What is no match is no
+    /// better than one, and none is like the other, at places that do not come before.
     @inline(__always)
     private func compare(
         _ best: inout BestMatch, _ source: Int, _ place: Int, _ first: UInt32, _ recent: Int, _ lowest: inout Int
     ) {
-        var match = BestMatch(at: place, cost: noneThen)
-        if place &- source < window && source >= floor && Matching.word4(text, source) == first {
-            lowest = min(lowest, source)
-            match.from = source
-            match.recent = recent
-            match.length = 4 &+ Matching.length(text, place &+ 4, source &+ 4, end)
-            price(&match, (recent < 0 ? place &- source &+ 3 : recent & 3).highBit, noneThen)
-        }
+        if place &- source >= window || source < floor || Matching.word4(text, source) != first { return }
+        lowest = min(lowest, source)
+        var match = BestMatch(from: source, at: place, recent: recent, cost: noneThen)
+        match.length = 4 &+ Matching.length(text, place &+ 4, source &+ 4, end)
+        price(&match, (recent < 0 ? place &- source &+ 3 : recent & 3).highBit, noneThen)
+        if match.length == 0 { return }
         let one = best.cost &+ ((best.at &- match.at) &* literalBits) &>> 10
         let other = match.cost &+ ((match.at &- best.at) &* literalBits) &>> 10
         if one >= other { best = match }
