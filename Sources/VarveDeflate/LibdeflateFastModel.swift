@@ -119,7 +119,7 @@ final class LibdeflateFastModel: TokenModel {
                 oracle.take(done)
                 left &-= done
                 searches &+= done
-                if at >= blockEnd || matches >= Self.matchesMost {
+                if done > 0 && (at >= blockEnd || matches >= Self.matchesMost) {
                     isBetweenBlocks = true
                     return
                 }
@@ -146,7 +146,7 @@ final class LibdeflateFastModel: TokenModel {
         }
     }
 
-    /// Makes or compares tokens that begin before a position, 266 bytes from the input's end at least, in one block.
+    /// Makes or compares tokens that begin before a position, 266 bytes at least before where tokens may reach, in one block.
     /// - Returns: How many.
     @inline(__always)
     private func hurry(
