@@ -13,7 +13,7 @@
 ///
 /// Everything depends on where pieces begin, and that on all tokens before: a segment in the middle of a stream is run up to
 /// from a place where one did (``restart(before:)``). They end early where the input does that the encoder has: the tool
-/// hands it over by the mebibyte, of which the encoder first copies some to have it behind the text before.
+/// hands it over by the mebibyte, others otherwise, and the encoder first copies some to have it behind the text before.
 final class IgzipMapModel: TokenModel {
     /// Entries of the token buffer that end a block.
     private static let entriesMost = 65_088
@@ -26,8 +26,8 @@ final class IgzipMapModel: TokenModel {
     /// Positions looked up together, and how many at most.
     let width: Int
     static let widthMost = 16
-    /// Input that the tool hands over at once; what the encoder copies of it first, with what was left before.
-    private static let handed = 1 << 20
+    /// Input that the encoder is given at once; what it copies of it first, with what was left before.
+    private let handed: Int
     private static let copied = 32768 + 288
     private static let history = 32768
     private static let lastBytes = 3
@@ -69,9 +69,9 @@ final class IgzipMapModel: TokenModel {
     /// Whether the next position is a literal that shares the entry of the one before.
     private var sharesEntry = false
 
-    /// - Parameter isWide: Whether as with AVX-512.
-    init(isWide: Bool) {
-        width = isWide ? 16 : 8
+    init(_ parameters: IgzipModel.Parameters) {
+        width = parameters.isWide ? 16 : 8
+        handed = parameters.handed == 0 ? 1 << 40 : parameters.handed
         table = .allocate(capacity: Self.tableSize + 1)
         table.initialize(repeating: Self.never, count: Self.tableSize + 1)
         map = .allocate(capacity: Self.pieceMost)
@@ -114,8 +114,8 @@ final class IgzipMapModel: TokenModel {
         pieceCount = 0
         placeCount = 0
         inputEnd = -1
-        callStart = at - (at - origin) % Self.handed
-        callEnd = callStart + Self.handed
+        callStart = at - (at - origin) % handed
+        callEnd = callStart + handed
         stretchEnd = callEnd
         isFinishing = false
         endBlock()
@@ -203,7 +203,7 @@ final class IgzipMapModel: TokenModel {
         let kept = stretchEnd &- at
         if stretchEnd >= callEnd {
             callStart = callEnd
-            callEnd &+= Self.handed
+            callEnd &+= handed
         } else if stretchEnd &- callStart >= Self.history &+ kept {
             stretchEnd = callEnd
             return

@@ -17,6 +17,12 @@ final class IgzipModel: TokenModel {
         var level = 2
         /// Level 3 only: whether as with AVX-512 (``IgzipMapModel``).
         var isWide = false
+        /// Level 3 only: bytes of input that the encoder was given at a time, 0 if all at once.
+        var handed = Self.toolHands
+
+        /// What the tool gives it.
+        static let toolHands = 1 << 20
+        static let handedMost = 1 << 24
     }
 
     /// Entries of the token buffer that end a block.

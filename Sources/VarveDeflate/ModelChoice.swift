@@ -113,7 +113,9 @@ enum ModelChoice: Equatable {
         case .klauspostLazy(let p): return [6, p.level, p.era.rawValue]
         case .klauspost(let p): return [4, p.level, p.era.rawValue | (p.follows ? 16 : 0)]
         case .libdeflate(let p): return [9, p.level, 0]
-        case .igzip(let p): return [10, p.level, p.isWide ? 1 : 0]
+        case .igzip(let p):
+            let handed = p.handed == IgzipModel.Parameters.toolHands ? 0 : max(p.handed, 1)
+            return [10, p.level, handed << 1 | (p.isWide ? 1 : 0)]
         case .optimal(let p) where p.costs == .codes: return [11, p.depth, 0]
         case .optimal(let p): return [12, p.depth, p.costs.rawValue]
         case .sevenZipFast: return [13, 1, 0]
@@ -156,8 +158,13 @@ enum ModelChoice: Equatable {
             guard (1...9).contains(raw[1]) else { return nil }
             self = .libdeflate(.init(level: raw[1]))
         case 10:
-            guard (0...3).contains(raw[1]), raw[2] == 0 || raw[1] == 3 && raw[2] == 1 else { return nil }
-            self = .igzip(.init(level: raw[1], isWide: raw[2] == 1))
+            let handed = raw[2] >> 1
+            guard (0...3).contains(raw[1]), raw[2] >= 0, raw[2] == 0 || raw[1] == 3,
+                handed <= IgzipModel.Parameters.handedMost
+            else { return nil }
+            var parameters = IgzipModel.Parameters(level: raw[1], isWide: raw[2] & 1 == 1)
+            if handed > 0 { parameters.handed = handed == 1 ? 0 : handed }
+            self = .igzip(parameters)
         case 11:
             guard (1...OptimalModel.Parameters.depthMax).contains(raw[1]) else { return nil }
             self = .optimal(.init(depth: raw[1]))
@@ -216,7 +223,7 @@ enum ModelChoice: Equatable {
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: LibdeflateModel(p)))
         case .igzip(let p):
             if p.level == 3 {
-                return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipMapModel(isWide: p.isWide)))
+                return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipMapModel(p)))
             }
             return SpecializedWalk(SegmentWalk(parameters: parameters, model: IgzipModel(p)))
         case .optimal(let p): return SpecializedWalk(SegmentWalk(parameters: parameters, model: OptimalModel(p)))
@@ -251,7 +258,9 @@ enum ModelChoice: Equatable {
         case .libdeflate(let p): return "libdeflate-\(p.level)"
         case .sevenZipFast: return "7zip-1"
         case .miniz(let p): return "miniz-\(p.level)"
-        case .igzip(let p): return "igzip-\(p.level)" + (p.isWide ? "-avx512" : "")
+        case .igzip(let p):
+            let handed = p.handed == IgzipModel.Parameters.toolHands ? "" : p.handed == 0 ? "-whole" : "-by\(p.handed)"
+            return "igzip-\(p.level)" + (p.isWide ? "-avx512" : "") + handed
         case .klauspostLazy(let p):
             switch p.era {
             case .since1_18_1: return "klauspost-\(p.level)"

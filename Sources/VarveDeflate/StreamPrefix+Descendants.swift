@@ -31,21 +31,41 @@ extension StreamPrefix {
         40_960, 50_000, 1_000_000,
     ]
 
-    /// The same parameters with the pieces in which the text was handed over, for the encoder that shows them.
+    /// The same for igzip at level 3; 0 for all at once.
+    private static let igzipPieces = [
+        0, 65536, 128 << 10, 512 << 10, 32768, 16384, 8192, 10240, 256 << 10, 4096, 20480, 100_000, 1_000_000,
+    ]
+
+    /// The model with each of the pieces in which it shows whether text was handed over; none if it shows nothing.
+    private static func handedOver(_ model: ModelChoice) -> [ModelChoice] {
+        switch model {
+        case .zlibNG(var model) where model.chunk == 0:
+            return chunks.map {
+                model.chunk = $0
+                return .zlibNG(model)
+            }
+        case .igzip(var model) where model.level == 3 && model.handed == IgzipModel.Parameters.toolHands:
+            return igzipPieces.map {
+                model.handed = $0
+                return .igzip(model)
+            }
+        default: return []
+        }
+    }
+
+    /// The same parameters with the pieces in which the text was handed over, for an encoder that shows them.
     /// - Parameters:
     ///   - usual: What the sample costs with them.
     ///   - best: The same in bytes; set to what it costs with the pieces.
     func handedOver(
         _ found: StreamParameters, _ usual: Cost, _ sample: [StreamElement], _ best: inout Int
     ) -> StreamParameters {
-        guard case .zlibNG(var model) = found.model, model.chunk == 0 else { return found }
         // About as many as there are buffers of output to be filled say nothing of the input.
         if usual.departures * (80 << 10) < plain.end - start { return found }
         var result = found
-        for chunk in Self.chunks {
+        for model in Self.handedOver(found.model) {
             var trial = found
-            model.chunk = chunk
-            trial.model = .zlibNG(model)
+            trial.model = model
             let cost = cost(trial, sample, most: best)
             if cost.bytes < best {
                 best = cost.bytes

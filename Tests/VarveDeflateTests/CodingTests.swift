@@ -98,6 +98,9 @@ struct CodingTests {
             StreamParameters(model: .miniz(.init(level: 10)), rule: .model, tree: .libdeflate),
             StreamParameters(model: .miniz(.init(level: 1, piecesGoOn: true)), rule: .model, tree: .libdeflate),
             StreamParameters(model: .optimal(.init(depth: 512, costs: .greedy)), rule: .none, tree: .zopfli),
+            StreamParameters(model: .igzip(.init(level: 3, handed: 0)), rule: .model, tree: .igzip),
+            StreamParameters(
+                model: .igzip(.init(level: 3, isWide: true, handed: 65536)), rule: .model, tree: .igzip),
         ]
         plan.compressedCount = 300
         plan.plainCount = 5_000_000

@@ -91,6 +91,16 @@ struct DeflateAnalyzerTests {
         #expect(plain.count > 2 << 20)
     }
 
+    @Test("how much input igzip's level 3 was given at a time is found where it was not the tool that did")
+    func igzipPieces() throws {
+        let bytes = try Fixtures.bytes("by65536-igzip-3-avx512.gz")
+        let (plan, plain, summary) = try take(bytes)
+        #expect(summary.encoder == "igzip-3-avx512-by65536")
+        #expect(summary.corrections < 20)
+        #expect(plan.count < 100)
+        #expect(try rebuild(plan: plan, plain: plain) == bytes)
+    }
+
     @Test(
         "flushes, at regular places or at any, need no corrections",
         arguments: [

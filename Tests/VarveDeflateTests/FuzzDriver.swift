@@ -173,7 +173,10 @@ struct FuzzDriver {
             model = .optimal(.init(depth: level(1...40), costs: costs[level(0...(costs.count - 1))]))
         case 12:
             let level = level(0...3)
-            model = .igzip(.init(level: level, isWide: level == 3 && small % 2 == 0))
+            let isThree = level == 3
+            var settings = IgzipModel.Parameters(level: level, isWide: isThree && small % 2 == 0)
+            if isThree && small % 3 == 0 { settings.handed = small * 7 }
+            model = .igzip(settings)
         case 10, 11:
             if level(0...3) == 0 {
                 model = .chain(.init(level: level(1...9), memLevel: level(1...9), descendant: .chromium))

@@ -47,16 +47,17 @@ struct IgzipMapModelTests {
         try text.withUnsafeBufferPointer { buffer in
             let base = try #require(buffer.baseAddress)
             let all = Self.tokens(
-                IgzipMapModel(isWide: isWide), base, from: 0, history: 0, to: text.count, inputEnd: text.count)
+                IgzipMapModel(.init(level: 3, isWide: isWide)), base, from: 0, history: 0, to: text.count,
+                inputEnd: text.count)
             #expect(all.reduce(0) { $0 + Token.span($1) } == text.count)
             #expect(all.contains { Token.isMatch($0) })
             for cut in [1_000_000, 1_100_000, 1_400_000, 2_200_000] {
-                let model = IgzipMapModel(isWide: isWide)
+                let model = IgzipMapModel(.init(level: 3, isWide: isWide))
                 _ = Self.tokens(model, base, from: 0, history: 0, to: cut, inputEnd: text.count)
                 let place = try #require(model.restart(before: cut - 131_072))
                 #expect(place > cut - 131_072 - 80_000)
                 let again = Self.tokens(
-                    IgzipMapModel(isWide: isWide), base, from: place, history: 32768, to: text.count,
+                    IgzipMapModel(.init(level: 3, isWide: isWide)), base, from: place, history: 32768, to: text.count,
                     inputEnd: text.count)
                 // What lies far behind is the same; right behind the place some entries of the table are not known.
                 let count = text.count - cut - 300
@@ -80,7 +81,7 @@ struct IgzipMapModelTests {
         let text = Self.text(700_000)
         try text.withUnsafeBufferPointer { buffer in
             let base = try #require(buffer.baseAddress)
-            let model = IgzipMapModel(isWide: false)
+            let model = IgzipMapModel(.init(level: 3))
             model.begin(base, at: 0, history: 0, origin: 0)
             #expect(model.restart(before: .max) == nil)
             _ = Self.tokens(model, base, from: 0, history: 0, to: text.count, inputEnd: text.count)
@@ -96,7 +97,8 @@ struct IgzipMapModelTests {
         let text = Self.text(count)
         try text.withUnsafeBufferPointer { buffer in
             let base = try #require(buffer.baseAddress)
-            let all = Self.tokens(IgzipMapModel(isWide: isWide), base, from: 0, history: 0, to: count, inputEnd: count)
+            let all = Self.tokens(
+                IgzipMapModel(.init(level: 3, isWide: isWide)), base, from: 0, history: 0, to: count, inputEnd: count)
             #expect(all.reduce(0) { $0 + Token.span($1) } == count)
         }
     }
