@@ -3,6 +3,7 @@
 
 import Dispatch
 import Glibc
+import Synchronization
 import VarveDeflate
 
 /// Runs encoders and our rebuild of what they wrote in turn, so that a busy machine is equally bad to both, and prints the
@@ -78,16 +79,18 @@ struct Race {
                 + " | \(fixed(ours / (analysis + ours), 2)) |")
     }
 
-    /// How much faster two threads are than one, in wall time; the median of some pairs.
+    /// How much faster two threads are than one, in wall time; the median of some pairs. Each takes the next segment as soon as
+    /// it is done with one, as a server's do.
     private func twoThreads(_ rebuilder: DeflateRebuilder, _ plain: [UInt8], _ bytes: [UInt8]) -> Double {
         func wall(_ threads: Int) -> Double {
             let start = Self.wall()
-            DispatchQueue.concurrentPerform(iterations: threads) { thread in
+            let next = Atomic(0)
+            DispatchQueue.concurrentPerform(iterations: threads) { _ in
                 let workspace = DeflateRebuilder.Workspace()
-                var index = thread
-                while index < rebuilder.segments.count {
+                while true {
+                    let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                    if index >= rebuilder.segments.count { break }
                     _ = isExact(rebuilder, index, workspace, plain: plain, file: bytes)
-                    index += threads
                 }
             }
             return Self.wall() - start
