@@ -134,7 +134,7 @@ final class BitSink {
     }
 
     /// Writes block type 2's description of its codes.
-    func putHeader(_ header: DynamicHeader) {
+    private func putHeader(_ header: DynamicHeader) {
         put(header.literalCount - 257, 5)
         put(header.distanceCount - 1, 5)
         put(header.codeLengthCount - 4, 4)
@@ -158,10 +158,25 @@ final class BitSink {
         }
     }
 
-    /// Writes tokens and the end-of-block symbol under the given code lengths.
+    /// Writes tokens and the end-of-block symbol, or those of a part of a block, under a dynamic block's codes or the fixed
+    /// ones (nil); before them the codes of a dynamic block that begins.
     func putTokens(
+        _ tokens: UnsafePointer<UInt32>, count: Int, _ header: DynamicHeader?, _ part: BlockPart = BlockPart()
+    ) {
+        if let header, part.begins { putHeader(header) }
+        let lengths = header?.lengths ?? FixedCodes.lengths
+        lengths.withUnsafeBufferPointer {
+            if let base = $0.baseAddress {
+                putTokens(
+                    tokens, count: count, lengths: base, literals: header?.literalCount ?? 288,
+                    distances: header?.distanceCount ?? 32, ends: part.ends)
+            }
+        }
+    }
+
+    private func putTokens(
         _ tokens: UnsafePointer<UInt32>, count tokenCount: Int, lengths: UnsafePointer<UInt8>, literals: Int,
-        distances: Int, ends: Bool = true
+        distances: Int, ends: Bool
     ) {
         setCodes(lengths, literals: literals, distances: distances)
         reserve(tokenCount * 6 + 32)

@@ -12,6 +12,8 @@ final class LibdeflateFastModel: TokenModel {
     private static let nice = 32
     private static let blockMost = 65535
     private static let matchesMost = 8192
+    /// A token that begins so many bytes before where tokens may reach ends there, and what its search looks at does.
+    private static let reach = 266
     /// With fewer bytes left, only literals follow.
     private static let needed = 5
 
@@ -115,7 +117,7 @@ final class LibdeflateFastModel: TokenModel {
             if let stretch = oracle.stretch {
                 let done = hurry(
                     stretch.tokens, min(left, stretch.count), compares: O.isWriting, &at,
-                    before: min(blockEnd, min(stopAt, inputEnd) &- 266), &matches)
+                    before: min(blockEnd, min(stopAt, inputEnd) &- Self.reach), &matches)
                 oracle.take(done)
                 left &-= done
                 searches &+= done
@@ -146,7 +148,7 @@ final class LibdeflateFastModel: TokenModel {
         }
     }
 
-    /// Makes or compares tokens that begin before a position, 266 bytes at least before where tokens may reach, in one block.
+    /// Makes or compares tokens of one block that begin before a position, ``reach`` or more before where tokens may reach.
     /// - Returns: How many.
     @inline(__always)
     private func hurry(
@@ -162,7 +164,7 @@ final class LibdeflateFastModel: TokenModel {
             allMatches = matches
         }
         while at < end && index < most && matches < Self.matchesMost {
-            if at >= inserted { lookUp(before: at &+ 1, inputEnd: end &+ 266) }
+            if at >= inserted { lookUp(before: at &+ 1, inputEnd: end &+ Self.reach) }
             if at < foundStart { break }
             let stop = min(inserted, end)
             let found = self.found - foundStart

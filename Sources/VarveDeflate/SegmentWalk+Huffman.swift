@@ -219,7 +219,7 @@ extension SegmentWalk {
             }
             if header == nil { return false }
         }
-        if let sink { put(tokens, tokenCount, header, sink, part) }
+        sink?.putTokens(tokens, count: tokenCount, header, part)
         return true
     }
 
@@ -230,21 +230,5 @@ extension SegmentWalk {
         let header = known ?? coded()
         openCodes = part.ends ? nil : header
         return header.lengths.count == header.literalCount + header.distanceCount ? header : nil
-    }
-
-    /// Writes tokens, before them the codes of a dynamic block that begins.
-    func put(
-        _ tokens: UnsafeMutablePointer<UInt32>, _ count: Int, _ header: DynamicHeader?, _ sink: BitSink,
-        _ part: BlockPart
-    ) {
-        if let header, part.begins { sink.putHeader(header) }
-        let lengths = header?.lengths ?? FixedCodes.lengths
-        lengths.withUnsafeBufferPointer {
-            if let base = $0.baseAddress {
-                sink.putTokens(
-                    tokens, count: count, lengths: base, literals: header?.literalCount ?? 288,
-                    distances: header?.distanceCount ?? 32, ends: part.ends)
-            }
-        }
     }
 }

@@ -79,7 +79,7 @@ extension SegmentWalk {
             }
             header = coded
         }
-        if let sink { put(tape.tokens + tokensFrom, tape.index - tokensFrom, header, sink, part) }
+        sink?.putTokens(tape.tokens + tokensFrom, count: tape.index - tokensFrom, header, part)
         return true
     }
 

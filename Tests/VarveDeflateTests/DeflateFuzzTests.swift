@@ -22,11 +22,7 @@ struct DeflateFuzzTests {
         tokens += [Token.match(length: 30, distance: 68), Token.match(length: 3, distance: 1), 65]
         sink.put(0, 1)
         sink.put(1, 2)
-        FixedCodes.lengths.withUnsafeBufferPointer { lengths in
-            if let base = lengths.baseAddress {
-                sink.putTokens(tokens, count: tokens.count, lengths: base, literals: 288, distances: 32)
-            }
-        }
+        sink.putTokens(tokens, count: tokens.count, nil)
         var literals = [Int32](repeating: 0, count: 288)
         var distances = [Int32](repeating: 0, count: 32)
         for token in tokens {
@@ -43,14 +39,7 @@ struct DeflateFuzzTests {
             &none, nil, kind: .zlib, literalCounts: literals, distanceCounts: &distances)
         sink.put(1, 1)
         sink.put(2, 2)
-        sink.putHeader(header)
-        header.lengths.withUnsafeBufferPointer { lengths in
-            if let base = lengths.baseAddress {
-                sink.putTokens(
-                    tokens, count: tokens.count, lengths: base, literals: header.literalCount,
-                    distances: header.distanceCount)
-            }
-        }
+        sink.putTokens(tokens, count: tokens.count, header)
         sink.align(0)
         for byte in 1...8 { sink.put(byte, 8) }
         return [UInt8](sink.bytes)

@@ -32,13 +32,7 @@ struct LongBlockTests {
         for byte in [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255] { sink.put(byte, 8) }
         sink.put(1, 1)
         sink.put(2, 2)
-        sink.putHeader(header)
-        header.lengths.withUnsafeBufferPointer { lengths in
-            if let base = lengths.baseAddress {
-                sink.putTokens(
-                    tokens, count: count, lengths: base, literals: header.literalCount, distances: header.distanceCount)
-            }
-        }
+        sink.putTokens(tokens, count: count, header)
         sink.align(0)
         for byte in 1...8 { sink.put(byte, 8) }
         return [UInt8](sink.bytes)

@@ -30,11 +30,7 @@ enum WildStream {
             case 1:
                 sink.put(1, 2)
                 let tokens = tokens(&plain, &random)
-                FixedCodes.lengths.withUnsafeBufferPointer { lengths in
-                    if let base = lengths.baseAddress {
-                        sink.putTokens(tokens, count: tokens.count, lengths: base, literals: 288, distances: 32)
-                    }
-                }
+                sink.putTokens(tokens, count: tokens.count, nil)
             default:
                 sink.put(2, 2)
                 dynamic(sink, tokens(&plain, &random), &random)
@@ -106,13 +102,6 @@ enum WildStream {
         var none = BinaryDecoder(base: [0], count: 0)
         let header = HeaderCoder().code(
             &none, nil, kind: random.next() % 2 == 0 ? .zlib : .go, literalCounts: literals, distanceCounts: &distances)
-        sink.putHeader(header)
-        header.lengths.withUnsafeBufferPointer { lengths in
-            if let base = lengths.baseAddress {
-                sink.putTokens(
-                    tokens, count: tokens.count, lengths: base, literals: header.literalCount,
-                    distances: header.distanceCount)
-            }
-        }
+        sink.putTokens(tokens, count: tokens.count, header)
     }
 }
